@@ -1,0 +1,40 @@
+# How every target of t2 is compiled.
+add_library(t2_flags INTERFACE)
+target_compile_features(t2_flags INTERFACE cxx_std_20)
+target_include_directories(t2_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(t2_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+  # GCC 12 sees overlaps in its own std::string::operator+ (PR105651).
+  -Wno-restrict)
+if(T2_SANITIZE)
+  target_compile_options(t2_flags INTERFACE
+    -fsanitize=${T2_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(t2_flags INTERFACE -fsanitize=${T2_SANITIZE})
+endif()
+
+# t2_room(NAME SOURCES... LINK targets...): the static library t2_NAME.
+function(t2_room name)
+  cmake_parse_arguments(room "" "" "LINK" ${ARGN})
+  add_library(t2_${name} STATIC ${room_UNPARSED_ARGUMENTS})
+  target_link_libraries(t2_${name} PUBLIC t2_flags ${room_LINK})
+endfunction()
+
+# t2_test(NAME LINK targets...): t2_test_NAME from tests/NAME/*.cpp, one ctest
+# entry for each binary (the binaries are heavy to start, their tests are not).
+function(t2_test name)
+  cmake_parse_arguments(test "" "TIMEOUT" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(t2_test_${name} ${sources})
+  target_link_libraries(t2_test_${name} PRIVATE ${test_LINK} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(t2_test_${name} PRIVATE
+    T2_TEST_ASSETS="${CMAKE_SOURCE_DIR}/tests/assets"
+    T2_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  if(NOT test_TIMEOUT)
+    set(test_TIMEOUT 600)
+  endif()
+  add_test(NAME ${name} COMMAND t2_test_${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${test_TIMEOUT})
+endfunction()
