@@ -1,0 +1,151 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.hpp"
+#include "model/sampling.hpp"
+#include "model/singular_delta.hpp"
+#include "text/tokenizer.hpp"
+
+namespace t2 {
+
+class language_model;
+
+using sequence_id = std::uint64_t;
+using steady_time = std::chrono::steady_clock::time_point;
+
+/// Live rows are served first; background rows (searches, rollouts) fill what
+/// is left of a step and run alone when nothing live waits.
+enum class priority : std::uint8_t { live, background };
+
+enum class finish_reason : std::uint8_t {
+  stop,       // an end-of-sequence token or a stop string
+  length,     // max_tokens, or the context is full
+  cancelled,  // cancel()
+  deadline,   // the request's deadline passed
+};
+std::string_view to_string(finish_reason reason);
+
+/// What one step added to one answer.
+struct generation_event {
+  sequence_id sequence = 0;
+  std::string text;  // whole UTF-8 characters that can no longer change
+  std::vector<sampled_token> tokens;
+  std::optional<finish_reason> finished;  // set on the last event
+  std::int64_t prompt_tokens = 0;
+  std::int64_t answer_tokens = 0;  // so far
+};
+
+struct generation_request {
+  std::vector<token_id> prompt;
+  sampling_options sampling;
+  delta_ref delta;
+  priority urgency = priority::live;
+  std::optional<steady_time> deadline;
+  /// Number of this answer in the random stream (sampling.hpp): equal seeds
+  /// and streams repeat an answer in any batch.
+  std::uint64_t stream = 0;
+  /// Called on the engine's thread, in order; must not call the engine.
+  std::function<void(const generation_event&)> on_event;
+};
+
+/// One text whose answer's likelihood is wanted: log p(tokens[i] | tokens[:i])
+/// for i >= answer_begin >= 1.
+struct scoring_row {
+  std::vector<token_id> tokens;
+  std::size_t answer_begin = 1;
+  delta_ref delta;
+};
+
+struct row_score {
+  std::vector<float> log_probabilities;  // one for each answer token
+  double sum() const;
+};
+
+/// Called on the engine's thread, once, with a score for each row in order, or
+/// an error (cancelled, or a row that does not fit).
+using scores_callback = std::function<void(result<std::vector<row_score>>)>;
+
+/// Work that needs the engine's thread in slices, e.g. a training step.
+class engine_job {
+ public:
+  virtual ~engine_job() = default;
+  /// Runs about `slice_target` (engine_options) of work; false when done.
+  virtual bool advance(language_model& model) = 0;
+};
+
+struct engine_options {
+  std::int64_t kv_bytes = std::int64_t{1} << 30;
+  std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
+  std::int64_t step_tokens = 512;      // prefill and decode tokens of a step
+  std::int64_t max_sequences = 64;     // rows decoding at once
+  std::int64_t max_context = 4096;     // prompt and answer of one sequence
+  std::int64_t stream_bytes = std::int64_t{256} << 20;  // a scoring batch
+  std::function<steady_time()> now = std::chrono::steady_clock::now;
+};
+
+struct engine_statistics {
+  std::uint64_t steps = 0;
+  std::uint64_t prefill_tokens = 0;
+  std::uint64_t decode_tokens = 0;
+  std::uint64_t scored_tokens = 0;
+  std::int64_t running = 0;  // sequences with a KV cache
+  std::int64_t waiting = 0;
+  std::int64_t kv_bytes_used = 0;
+  std::int64_t dense_bytes_used = 0;
+  std::uint64_t dense_builds = 0;
+};
+
+/// Runs answers and scores under any mixture of rows, one packed step after
+/// the other. Owns the KV cache; knows no threads: one thread calls everything
+/// (in the daemon, the generation_engine actor).
+class engine {
+ public:
+  engine(std::shared_ptr<language_model> model, engine_options options);
+  ~engine();
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  language_model& model();
+  const engine_options& options() const;
+
+  /// Queues an answer. Errors (empty or too long prompt, ids outside the
+  /// vocabulary, a delta of another layout, bad options) leave no trace.
+  result<sequence_id> submit(generation_request request);
+
+  /// Queues texts to score in the background, packed under stream_bytes.
+  /// `shared_prefix`: all rows start with the same that many tokens and have
+  /// the same delta: it is computed once and stays in the cache for the next
+  /// call (pass 1: the classification prompt).
+  result<sequence_id> score(std::vector<scoring_row> rows,
+                            scores_callback on_scores,
+                            priority urgency = priority::background,
+                            std::size_t shared_prefix = 0);
+
+  /// Queues a job; jobs get a slice whenever no live row waits, and one slice
+  /// in every few steps otherwise.
+  sequence_id run(std::shared_ptr<engine_job> job,
+                  std::function<void()> on_done);
+
+  /// Ends an answer, a scoring or a job; its callback hears `cancelled`
+  /// before this returns. False if it is not known (any more).
+  bool cancel(sequence_id id);
+
+  /// One packed step or one slice of background work. False: nothing to do.
+  bool step();
+  bool idle() const;
+
+  engine_statistics statistics() const;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace t2
