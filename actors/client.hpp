@@ -1,0 +1,155 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adaptation/query.hpp"
+#include "config/options.hpp"
+#include "config/result.hpp"
+#include "store/records.hpp"
+
+namespace t2 {
+
+/// A running request, search or training; valid until its last callback.
+using ticket = std::uint64_t;
+
+template <class T>
+using reply = std::function<void(result<T>)>;
+
+/// Where the actors of one process stand.
+struct health_report {
+  bool ready = false;         // the model is loaded and queries are taken
+  std::string state;          // "loading", "ready", "stopping" or "failed: …"
+  std::string model;          // name of the base
+  std::string fingerprint;    // of the base
+  std::string device, dtype;
+  std::int64_t queued = 0;    // queries waiting
+  std::int64_t running = 0;   // queries being answered
+  std::int64_t searches = 0;  // adaptations under way
+  std::int64_t trainings = 0;
+  std::uint64_t answered = 0;          // since the start
+  std::uint64_t adaptations_computed = 0;
+  std::uint64_t adaptations_reused = 0;
+  std::uint64_t restarts = 0;  // of actors, by the supervisor
+};
+
+/// Why an answer ran under what it ran under.
+struct routing {
+  std::string strategy;  // "base", "few-shot" (a task's), "prompt" (pass 1), "expert"
+  std::string task;      // empty without one
+  std::string label;     // pass 1's class, empty without it
+  double confidence = 1; // of the label
+  std::string adaptation_key;  // empty for the base
+  bool from_cache = false;     // the mixture was ready in memory
+  mixture_summary mixture;     // experts, versions, α; empty: the base
+};
+
+struct answer_part {
+  std::string text;                       // what is new
+  std::optional<routing> route;           // on the first part
+  std::optional<std::string> finish_reason;  // on the last part
+  std::int64_t prompt_tokens = 0;
+  std::int64_t answer_tokens = 0;
+  double log_probability = 0;  // of the answer's tokens so far
+};
+
+struct adapt_request {
+  std::string task;
+  bool force = false;          // search again although the store has one
+  search_options search;       // config/options.hpp
+  std::vector<std::string> experts;  // names; empty: all of this base
+};
+
+struct adapt_progress {
+  std::int64_t iteration = 0, iterations = 0;
+  double best_score = 0, base_score = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;
+};
+
+struct adapt_report {
+  store_adaptation adaptation;
+  bool reused = false;  // it was in the store, nothing was computed
+};
+
+struct train_progress {
+  std::int64_t step = 0, steps = 0;
+  double loss = 0, validation_loss = 0, gradient_norm = 0, learning_rate = 0;
+  double seconds = 0;
+};
+
+/// The whole of t2 for programs and HTTP: starts the actors, speaks to them,
+/// and knows no CAF. Every call returns at once; callbacks run on the actors'
+/// threads, must not block, and each reply is called exactly once, with an
+/// error if an actor died. Any thread may call.
+class client {
+ public:
+  /// Takes the store's lock (ec::busy names who has it), starts the tree and
+  /// begins to load the model. `socket_path` is written into the lock so that
+  /// others find the daemon.
+  static result<std::unique_ptr<client>> start(const runtime_options& options,
+                                               std::string socket_path);
+  /// Stops as stop() does.
+  ~client();
+
+  void health(reply<health_report> done);
+
+  /// Streams an answer: on_part for every part, then done once (with an error,
+  /// or the whole answer's last part).
+  ticket ask(query question, std::function<void(answer_part)> on_part,
+             reply<answer_part> done);
+
+  void add_task(store_task task, reply<store_task> done);
+  void list_tasks(reply<std::vector<store_task>> done);
+  void get_task(std::string name, reply<store_task> done);
+  void remove_task(std::string name, reply<bool> done);
+  void task_adaptations(std::string task,
+                        reply<std::vector<store_adaptation>> done);
+
+  ticket adapt(adapt_request request,
+               std::function<void(adapt_progress)> on_progress,
+               reply<adapt_report> done);
+
+  void list_experts(reply<std::vector<store_expert>> done);
+  void expert_history(std::string name,
+                      reply<std::vector<store_expert_version>> done);
+  /// name or name@version.
+  void get_expert(std::string name, reply<store_expert_version> done);
+  /// `file`: bytes of an expert file (docs/formats.md).
+  void import_expert(std::string name, std::string file,
+                     reply<store_expert_version> done);
+  void rollback_expert(std::string name, std::int64_t version,
+                       reply<store_expert> done);
+  void remove_expert(std::string name, reply<bool> done);
+  ticket train_expert(training_spec spec,
+                      std::function<void(train_progress)> on_progress,
+                      reply<store_expert_version> done);
+
+  /// Decomposes what the SVD cache lacks of the targets' projections.
+  ticket decompose(std::string targets,
+                   std::function<void(std::int64_t, std::int64_t)> on_progress,
+                   reply<std::int64_t> done);
+
+  void check_store(reply<std::vector<std::string>> done);  // problems found
+  void backup_store(std::string path, reply<std::string> done);
+  void audit(std::int64_t last, reply<std::vector<audit_entry>> done);
+
+  /// Ends a request early; its reply hears ec::cancelled.
+  void cancel(ticket request);
+
+  /// An orderly stop: takes no more work, lets running answers end until
+  /// `grace` is over, cancels the rest, closes the store. Blocks.
+  void stop(std::chrono::milliseconds grace);
+
+ private:
+  struct state;
+  explicit client(std::unique_ptr<state> s);
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace t2
