@@ -94,7 +94,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) void compress_sha_ni(
     for (int i = 0; i < 16; ++i) {
       __m128i& word = m[i % 4];
       if (i < 4) {
-        word = _mm_shuffle_epi8(_mm_loadu_si128(in(blocks + 16 * i)), byte_swap);
+        word =
+            _mm_shuffle_epi8(_mm_loadu_si128(in(blocks + 16 * i)), byte_swap);
       } else {
         const __m128i last = m[(i + 3) % 4];
         word = _mm_sha256msg1_epu32(word, m[(i + 1) % 4]);
@@ -166,7 +167,8 @@ std::array<std::byte, 32> sha256::digest() const {
   compress_(state.data(), closing.data(), blocks);
   std::array<std::byte, 32> digest;
   for (std::size_t i = 0; i < digest.size(); ++i) {
-    digest[i] = static_cast<std::byte>(state[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
+    digest[i] =
+        static_cast<std::byte>(state[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
   }
   return digest;
 }

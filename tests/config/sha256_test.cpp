@@ -70,8 +70,8 @@ TEST(sha256, does_not_depend_on_how_the_message_is_cut) {
     for (char& c : message) c = static_cast<char>(random() % 256);
     sha256 pieces;
     for (std::size_t at = 0; at < message.size();) {
-      const auto length = std::min<std::size_t>(random() % 130,
-                                                message.size() - at);
+      const auto length =
+          std::min<std::size_t>(random() % 130, message.size() - at);
       pieces.update(std::string_view(message).substr(at, length));
       at += length;
       EXPECT_EQ(pieces.hex(), hex_of(std::string_view(message).substr(0, at),
