@@ -8,6 +8,6 @@ if(CAF_FOUND AND NOT TARGET CAF::core)
   add_library(CAF::core UNKNOWN IMPORTED)
   set_target_properties(CAF::core PROPERTIES
     IMPORTED_LOCATION ${CAF_CORE_LIBRARY}
-    INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${CAF_INCLUDE_DIR})
+    INTERFACE_INCLUDE_DIRECTORIES ${CAF_INCLUDE_DIR})
   target_link_libraries(CAF::core INTERFACE Threads::Threads)
 endif()
