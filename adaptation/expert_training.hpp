@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adaptation/expert.hpp"
+#include "adaptation/query.hpp"
+#include "adaptation/training_objective.hpp"
+#include "config/result.hpp"
+#include "model/engine.hpp"
+
+namespace t2 {
+
+/// Where a run stands, after a step or a validation.
+struct training_progress {
+  std::int64_t step = 0;  // steps done
+  std::int64_t steps = 0;
+  double loss = 0;             // of the last step
+  double validation_loss = 0;  // the last one measured
+  double best_validation_loss = 0;
+  double gradient_norm = 0;    // before clipping
+  double learning_rate = 0;
+};
+
+struct trained_expert {
+  expert trained;               // z of the best step; no name or version
+  std::vector<std::byte> file;  // its expert file
+  std::string provenance;       // JSON: objective, data hash, options, seed,
+                                // metrics
+  std::int64_t best_step = 0;   // 0: nothing beat the base
+  double base_validation_loss = 0;
+  double best_validation_loss = 0;
+};
+
+/// Trains the z of one expert as a job of the engine, in slices. With
+/// spec.checkpoint set, a run that was killed and is made again with the same
+/// spec and data goes on from its last checkpoint and ends in the same bits on
+/// the same machine. The engine's thread, but for make().
+class expert_training : public engine_job {
+ public:
+  /// Reads the checkpoint where there is one: ec::incompatible when it is of
+  /// another spec, data or base, ec::corrupt when it does not verify.
+  static result<std::shared_ptr<expert_training>> make(
+      std::shared_ptr<language_model> model, training_spec spec,
+      std::function<void(const training_progress&)> on_progress = {});
+  ~expert_training() override;
+
+  /// A slice: one packed forward and backward pass.
+  bool advance(language_model& model) override;
+
+  const training_progress& progress() const;
+  /// Step the run was resumed from; 0: from the start.
+  std::int64_t resumed_from() const;
+  /// Once advance() returned false; before, ec::cancelled names the step it
+  /// stopped at.
+  result<trained_expert> outcome() const;
+
+ private:
+  expert_training();
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace t2
