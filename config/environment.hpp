@@ -1,0 +1,20 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace t2 {
+
+/// Environment variables by name. Passed, never read from the process, by all
+/// but `main`, so that tests choose it.
+using environment = std::map<std::string, std::string, std::less<>>;
+
+/// A copy of the process's variables. Not safe beside a thread in setenv.
+environment process_environment();
+
+/// The variable's value; empty when it is not set.
+std::string_view variable(const environment& env, std::string_view name);
+
+}  // namespace t2
