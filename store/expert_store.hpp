@@ -103,7 +103,7 @@ class expert_store {
   result<store_adaptation> put_adaptation(const store_adaptation& adaptation);
   /// not_found when nothing has this key.
   result<store_adaptation> find_adaptation(std::string_view key);
-  /// In order of creation.
+  /// In the order in which their keys were first stored.
   result<std::vector<store_adaptation>> list_adaptations(std::int64_t task_id);
   /// Of every task and of none.
   result<std::vector<store_adaptation>> list_adaptations();
