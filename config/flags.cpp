@@ -15,7 +15,8 @@ using option_names = std::map<std::string, const option*>;  // by flag
 
 error unknown_flag(std::string_view token, const option_names& names) {
   const auto dash = std::min(token.find_first_not_of('-'), token.size());
-  std::string word(token.substr(dash, token.find('=') - dash));
+  token = token.substr(0, token.find('='));
+  const std::string word(token.substr(std::min(dash, token.size())));
   std::vector<std::string> flags;
   for (const auto& [flag, option] : names) flags.push_back(flag);
   std::string message = "unknown flag '" + std::string(token) + "'";
@@ -23,6 +24,10 @@ error unknown_flag(std::string_view token, const option_names& names) {
     message += "; the nearest known one is '--" + known + "'";
   }
   return {ec::invalid_argument, message};
+}
+
+error no_value(const std::string& flag) {
+  return {ec::invalid_argument, flag + ": expected a value, found none"};
 }
 
 /// A list that is given in parts becomes one.
@@ -48,9 +53,7 @@ result<given_arguments> parse_flags(
   option_names names;
   const auto add = [&](const std::string& flag, const option& option) {
     if (flag.empty() || !names.emplace(flag, &option).second) return;
-    auto* value = po::value<std::string>();
-    if (option.kind == option_kind::boolean) value->implicit_value("true");
-    description.add_options()(flag.c_str(), value, "");
+    description.add_options()(flag.c_str(), po::value<std::string>(), "");
   };
   for (const option& option : options) {
     add(flag_name(option), option);
@@ -58,11 +61,19 @@ result<given_arguments> parse_flags(
   }
 
   const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  std::vector<std::string> tokens(arguments.begin(), end);
+  for (auto& token : tokens) {
+    // Said in full, so that a boolean never takes the next word for its value.
+    const auto known = names.find(token.starts_with("--") ? token.substr(2) : "");
+    if (known != names.end() && known->second->kind == option_kind::boolean) {
+      token += "=true";
+    }
+  }
   given_arguments given;
   try {
     using namespace po::command_line_style;
     const auto parsed =
-        po::command_line_parser(std::vector<std::string>(arguments.begin(), end))
+        po::command_line_parser(tokens)
             .options(description)
             .style(allow_long | long_allow_adjacent | long_allow_next)
             .run();
@@ -74,20 +85,21 @@ result<given_arguments> parse_flags(
         }
         given.positionals.push_back(token);
       } else {
-        add_flag(given.flags, *names.at(item.string_key),
-                 {.option = names.at(item.string_key)->name,
-                  .flag = "--" + item.string_key,
-                  .text = item.value.empty() ? "true" : item.value.back()});
+        const std::string flag = "--" + item.string_key;
+        const auto& text = item.value.at(0);
+        // A value that looks like a flag must be written --name=--value.
+        if (item.original_tokens.size() > 1 && text.starts_with("--")) {
+          return no_value(flag);
+        }
+        const option& declared = *names.at(item.string_key);
+        add_flag(given.flags, declared,
+                 {.option = declared.name, .flag = flag, .text = text});
       }
     }
   } catch (const po::unknown_option& unknown) {
-    return unknown_flag("--" + unknown.get_option_name().substr(
-                                   unknown.get_option_name().find_first_not_of(
-                                       '-')),
-                        names);
+    return unknown_flag(unknown.get_option_name(), names);
   } catch (const po::error_with_option_name& failure) {
-    const auto name = failure.get_option_name();
-    return error{ec::invalid_argument, name + ": expected a value, found none"};
+    return no_value(failure.get_option_name());
   } catch (const std::exception& failure) {
     return error{ec::invalid_argument,
                  std::string("command line: ") + failure.what()};

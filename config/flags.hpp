@@ -27,7 +27,7 @@ struct given_arguments {
 /// Splits a command line into flags of `options` and positional arguments.
 /// All after `--` is positional, and so is a lone `-`. An unknown flag or a
 /// missing value is ec::invalid_argument naming it and the nearest flag.
-/// Values are not parsed.
+/// Values are not parsed; one that starts with `--` is given as `--name=--value`.
 result<given_arguments> parse_flags(
     std::span<const std::reference_wrapper<const option>> options,
     std::span<const std::string> arguments);

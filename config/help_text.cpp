@@ -117,8 +117,9 @@ std::string program_help(const program& program) {
   }
   out += "\nUsage: " + program.name + " COMMAND [ARGUMENTS] [OPTIONS]\n";
   out += "\nCommands:\n" + command_list(program, "");
-  out += "\n`" + program.name + " help COMMAND` describes one, `" +
-         program.name + " help options` the options of all.\n";
+  out += "\nOne command: `" + program.name +
+         " help COMMAND`. The options of all: `" + program.name +
+         " help options`.\n";
   return out;
 }
 
@@ -139,7 +140,8 @@ std::string command_help(const program& program, const command& command) {
   if (!command.positionals.empty()) {
     out += "\nArguments:\n";
     for (const auto& argument : command.positionals) {
-      out += entry(argument.name, argument.help);
+      out += entry(argument.repeated ? argument.name + "..." : argument.name,
+                   argument.help);
     }
   }
   if (!command.options.empty()) {

@@ -37,7 +37,7 @@ std::optional<std::int64_t> parse_quantity(
     }
     if (!has_fraction) return std::nullopt;
   }
-  if (at != end && *at == ' ') ++at;
+  if (at != end && *at == ' ' && ++at == end) return std::nullopt;
 
   const std::string_view name(at, static_cast<std::size_t>(end - at));
   const auto unit = std::find_if(

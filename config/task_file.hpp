@@ -17,12 +17,12 @@ namespace t2 {
 
 /// A line of the JSONL of tasks, examples and replay (docs/formats.md).
 struct task_line {
-  std::string id;
+  std::string id = {};
   /// The plain prompt, or the conversation that a chat template renders.
-  std::variant<std::string, std::vector<chat_message>> prompt;
-  std::optional<std::string> answer;
-  std::optional<std::string> task;    // name of the task it belongs to
-  std::optional<std::string> reward;  // name of the reward that judges it
+  std::variant<std::string, std::vector<chat_message>> prompt = {};
+  std::optional<std::string> answer = {};
+  std::optional<std::string> task = {};    // name of the task it belongs to
+  std::optional<std::string> reward = {};  // name of the reward that judges it
   /// The fields that are none of these, as `choices`; an object.
   nlohmann::json extra = nlohmann::json::object();
 
