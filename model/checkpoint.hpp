@@ -2,9 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +20,8 @@ namespace t2 {
 /// mapping and keep it alive. Immutable; any thread.
 class checkpoint {
  public:
+  /// Maps all files and checks their headers; no weight is read yet. A shard
+  /// is named by the index without a folder: anything else is refused.
   static result<checkpoint> open(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }
@@ -28,14 +30,19 @@ class checkpoint {
 
   /// The tensor as stored (float32, bfloat16 or float16). An error names file,
   /// tensor, the expected shape and the one found; NaN or infinite values are
-  /// an error too.
+  /// an error too (every call reads the whole tensor once to know).
   result<at::Tensor> tensor(std::string_view name,
                             std::span<const std::int64_t> shape) const;
 
   /// The stored bytes of a tensor, for hashing.
   result<tensor_view> view(std::string_view name) const;
 
+  /// The safetensors files that hold the tensors, sorted.
+  std::vector<std::filesystem::path> files() const;
+
  private:
+  result<void> open_shards(const std::filesystem::path& index);
+
   std::filesystem::path folder_;
   std::map<std::string, tensor_view, std::less<>> tensors_;
 };
