@@ -28,7 +28,7 @@ void update_base_model(sqlite_database& db, const store_base_model& base);
 std::vector<std::string> base_model_fingerprints(sqlite_database& db);
 
 struct expert_row {
-  store_expert record;
+  store_expert record{};
   std::int64_t next_version = 1;  // the number that the next version gets
 };
 

@@ -15,14 +15,14 @@ namespace t2 {
 
 struct store_options {
   /// Microseconds since 1970-01-01 UTC; empty: the system's clock.
-  std::function<std::int64_t()> clock;
+  std::function<std::int64_t()> clock{};
   /// SQLite VFS by name; empty: the default. Tests inject faults here.
-  std::string vfs;
+  std::string vfs{};
   /// Nothing is written; any number of readers may share the store while no
   /// writer has it.
   bool read_only = false;
   /// Written into the lock, so that others find the daemon that holds it.
-  std::string socket_path;
+  std::string socket_path{};
 };
 
 /// The expert store: one SQLite file, its write-ahead log beside it, and the

@@ -146,8 +146,7 @@ sqlite_database sqlite_database::open_file(const std::string& name,
       vfs.empty() ? nullptr : vfs.c_str());
   sqlite_database opened(db, label);
   if (code != SQLITE_OK) fail_as_sqlite_says(db, label, code);
-  // The file's own SQL (a view, a trigger) may not call anything unsafe.
-  opened.execute("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON");
+  opened.execute("PRAGMA cell_size_check=ON");
   return opened;
 }
 

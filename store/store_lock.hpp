@@ -10,8 +10,8 @@ namespace t2 {
 
 /// Who holds a store.
 struct store_holder {
-  int pid = 0;              // 0: it has not said so yet
-  std::string socket_path;  // empty: not a daemon
+  int pid = 0;                // 0: it has not said so yet
+  std::string socket_path{};  // empty: not a daemon
 };
 
 /// The lock of a store on `<store>.lock`: one writing process, or any number
