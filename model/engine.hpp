@@ -20,8 +20,9 @@ class language_model;
 using sequence_id = std::uint64_t;
 using steady_time = std::chrono::steady_clock::time_point;
 
-/// Live rows are served first; background rows (searches, rollouts) fill what
-/// is left of a step and run alone when nothing live waits.
+/// Live rows are served first. Background work (searches, rollouts, jobs) runs
+/// when nothing live waits, and else in slices of about 50 ms, each after three
+/// times as long of live steps.
 enum class priority : std::uint8_t { live, background };
 
 enum class finish_reason : std::uint8_t {
@@ -37,7 +38,9 @@ struct generation_event {
   sequence_id sequence = 0;
   std::string text;  // whole UTF-8 characters that can no longer change
   std::vector<sampled_token> tokens;
-  std::optional<finish_reason> finished;  // set on the last event
+  // One of these is set on the last event.
+  std::optional<finish_reason> finished;
+  std::optional<error> failure;
   std::int64_t prompt_tokens = 0;
   std::int64_t answer_tokens = 0;  // so far
 };
@@ -76,7 +79,7 @@ using scores_callback = std::function<void(result<std::vector<row_score>>)>;
 class engine_job {
  public:
   virtual ~engine_job() = default;
-  /// Runs about `slice_target` (engine_options) of work; false when done.
+  /// Runs a slice of work, 50 ms if it can be cut so fine; false when done.
   virtual bool advance(language_model& model) = 0;
 };
 
@@ -128,8 +131,7 @@ class engine {
                             priority urgency = priority::background,
                             std::size_t shared_prefix = 0);
 
-  /// Queues a job; jobs get a slice whenever no live row waits, and one slice
-  /// in every few steps otherwise.
+  /// Queues a job; jobs take turns with the other background work.
   sequence_id run(std::shared_ptr<engine_job> job,
                   std::function<void()> on_done);
 

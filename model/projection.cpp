@@ -1,7 +1,5 @@
 #include "model/projection.hpp"
 
-#include <algorithm>
-
 namespace t2 {
 namespace {
 
@@ -61,6 +59,9 @@ result<svf_targets> parse_svf_targets(std::string_view text) {
 
 svf_layout::svf_layout(const model_config& config, svf_targets targets)
     : targets_(targets), offsets_{0} {
+  for (const auto& [kind, name] : kind_names)
+    place_[static_cast<std::size_t>(kind)] =
+        in_targets(kind, targets) ? per_layer_++ : -1;
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     for (const auto& [kind, name] : kind_names) {
       if (!in_targets(kind, targets)) continue;
@@ -74,10 +75,8 @@ svf_layout::svf_layout(const model_config& config, svf_targets targets)
 }
 
 std::int64_t svf_layout::find(std::int64_t layer, projection_kind kind) const {
-  const auto at = std::find_if(
-      projections_.begin(), projections_.end(),
-      [&](const projection& p) { return p.layer == layer && p.kind == kind; });
-  return at == projections_.end() ? -1 : at - projections_.begin();
+  const auto place = place_[static_cast<std::size_t>(kind)];
+  return place < 0 ? -1 : layer * per_layer_ + place;
 }
 
 }  // namespace t2

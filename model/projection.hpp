@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -55,6 +56,8 @@ class svf_layout {
   svf_targets targets_;
   std::vector<projection> projections_;
   std::vector<std::int64_t> offsets_;  // size() + 1
+  std::array<std::int64_t, 7> place_{};  // of a kind in its layer, or -1
+  std::int64_t per_layer_ = 0;
 };
 
 }  // namespace t2

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/engine.hpp"
+#include "text/detokenizer.hpp"
+
+namespace t2 {
+
+/// The text of one answer as its tokens come: holds back what may still become
+/// half a character or the beginning of a stop string.
+class answer {
+ public:
+  /// `text` may be null: tokens without text.
+  answer(std::shared_ptr<const tokenizer> text, std::vector<std::string> stop);
+
+  struct piece {
+    std::string text;
+    bool stopped = false;  // a stop string ended the answer
+  };
+  /// The text that became final with this token.
+  result<piece> push(token_id token);
+  /// What was held back, when the answer ends otherwise.
+  result<std::string> finish();
+
+ private:
+  piece release(std::string more);
+
+  std::optional<detokenizer> detokenizer_;
+  std::vector<std::string> stop_;
+  std::string held_;
+};
+
+}  // namespace t2

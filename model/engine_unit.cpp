@@ -1,0 +1,92 @@
+#include "model/engine_unit.hpp"
+
+#include <algorithm>
+
+namespace t2 {
+namespace {
+
+// A shorter common beginning does not pay for a sequence of its own.
+constexpr std::size_t worth_sharing = 8;
+
+std::shared_ptr<prefix_unit> make_prefix(const scoring_row& row,
+                                         std::size_t length,
+                                         std::shared_ptr<engine_unit> parent,
+                                         sequence_id owner, priority urgency) {
+  auto unit = std::make_shared<prefix_unit>();
+  unit->owner = owner;
+  unit->urgency = urgency;
+  unit->delta = row.delta;
+  unit->tokens.assign(row.tokens.begin(),
+                      row.tokens.begin() + static_cast<std::ptrdiff_t>(length));
+  if (parent) unit->start = static_cast<std::int64_t>(parent->tokens.size());
+  unit->computed = unit->start;
+  unit->capacity = unit->pending();
+  unit->parent = std::move(parent);
+  return unit;
+}
+
+/// Tokens that all of `rows` begin with, none of them predicting an answer.
+std::size_t common_beginning(std::span<const scoring_row> rows) {
+  std::size_t length = rows.front().answer_begin - 1;
+  const auto& first = rows.front().tokens;
+  for (const auto& row : rows.subspan(1)) {
+    length = std::min(length, row.answer_begin - 1);
+    length = static_cast<std::size_t>(
+        std::mismatch(first.begin(),
+                      first.begin() + static_cast<std::ptrdiff_t>(length),
+                      row.tokens.begin())
+            .first -
+        first.begin());
+  }
+  return length;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<engine_unit>> plan_scoring(
+    std::vector<scoring_row> rows, const std::shared_ptr<score_request>& request,
+    priority urgency, std::size_t shared_prefix,
+    std::shared_ptr<prefix_unit>& cached) {
+  std::vector<std::shared_ptr<engine_unit>> units;
+  std::shared_ptr<engine_unit> root;
+  if (shared_prefix > 0) {
+    if (!cached) {
+      cached = make_prefix(rows.front(), shared_prefix, nullptr, 0, urgency);
+      units.push_back(cached);
+    }
+    root = cached;
+  }
+  for (std::size_t begin = 0; begin < rows.size();) {
+    auto end = begin + 1;
+    while (end < rows.size() && rows[end].delta == rows[begin].delta) ++end;
+    auto parent = root;
+    if (end - begin > 1) {
+      const auto length =
+          common_beginning(std::span{rows}.subspan(begin, end - begin));
+      if (length >= shared_prefix + worth_sharing) {
+        parent = make_prefix(rows[begin], length, root, request->id, urgency);
+        units.push_back(parent);
+      }
+    }
+    for (; begin < end; ++begin) {
+      auto unit = std::make_shared<score_unit>();
+      unit->owner = request->id;
+      unit->urgency = urgency;
+      unit->delta = rows[begin].delta;
+      unit->request = request;
+      unit->index = begin;
+      unit->answer_begin = static_cast<std::int64_t>(rows[begin].answer_begin);
+      unit->tokens = std::move(rows[begin].tokens);
+      unit->last_token = unit->tokens.back();
+      unit->tokens.pop_back();
+      if (parent) unit->start = static_cast<std::int64_t>(parent->tokens.size());
+      unit->computed = unit->start;
+      unit->capacity = unit->pending();
+      unit->parent = parent;
+      units.push_back(std::move(unit));
+    }
+  }
+  return units;
+}
+
+}  // namespace t2

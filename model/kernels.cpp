@@ -1,0 +1,516 @@
+#include "model/kernels.hpp"
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "model/simd.hpp"
+
+namespace t2::kernels {
+namespace {
+
+using simd::f16;
+using simd::lanes;
+using std::int64_t;
+using bf16 = c10::BFloat16;
+
+// Rows of one task: small enough to split over the cores, large enough to pay
+// for the hand-over (about two microseconds).
+int64_t rows_per_task(int64_t row_width) {
+  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row_width));
+}
+
+// --- add_rms_norm ----------------------------------------------------------
+
+template <class U, class O>
+T2_INLINE void add_rms_norm_rows(float* residual, const U* update,
+                                 const float* weight, O* out, int64_t hidden,
+                                 float epsilon, int64_t begin, int64_t end) {
+  const int64_t whole = hidden - hidden % lanes;
+  for (int64_t t = begin; t < end; ++t) {
+    float* x = residual + t * hidden;
+    f16 squares = simd::splat(0);
+    float rest = 0;
+    if (update) {
+      const U* u = update + t * hidden;
+      for (int64_t h = 0; h < whole; h += lanes) {
+        const f16 v = simd::load(x + h) + simd::load(u + h);
+        simd::store(x + h, v);
+        squares += v * v;
+      }
+      for (int64_t h = whole; h < hidden; ++h) {
+        x[h] += simd::to_float(u[h]);
+        rest += x[h] * x[h];
+      }
+    } else {
+      for (int64_t h = 0; h < whole; h += lanes) {
+        const f16 v = simd::load(x + h);
+        squares += v * v;
+      }
+      for (int64_t h = whole; h < hidden; ++h) rest += x[h] * x[h];
+    }
+    const float mean =
+        (simd::sum(squares) + rest) / static_cast<float>(hidden);
+    const float scale = 1.f / std::sqrt(mean + epsilon);
+    O* y = out + t * hidden;
+    for (int64_t h = 0; h < whole; h += lanes)
+      simd::store(y + h,
+                  simd::load(x + h) * scale * simd::load(weight + h));
+    for (int64_t h = whole; h < hidden; ++h)
+      y[h] = static_cast<O>(x[h] * scale * weight[h]);
+  }
+}
+
+T2_CLONES void norm_rows(float* x, const float* u, const float* w, float* y,
+                         int64_t hidden, float eps, int64_t b, int64_t e) {
+  add_rms_norm_rows(x, u, w, y, hidden, eps, b, e);
+}
+T2_CLONES void norm_rows(float* x, const bf16* u, const float* w, bf16* y,
+                         int64_t hidden, float eps, int64_t b, int64_t e) {
+  add_rms_norm_rows(x, u, w, y, hidden, eps, b, e);
+}
+
+// --- silu_multiply ---------------------------------------------------------
+
+template <class T>
+T2_INLINE void silu_rows(const T* gate_up, T* out, int64_t width, int64_t begin,
+                         int64_t end) {
+  const int64_t whole = width - width % lanes;
+  for (int64_t t = begin; t < end; ++t) {
+    const T* gate = gate_up + t * 2 * width;
+    const T* up = gate + width;
+    T* y = out + t * width;
+    for (int64_t i = 0; i < whole; i += lanes) {
+      const f16 g = simd::load(gate + i);
+      simd::store(y + i,
+                  g / (1.f + simd::exponential(-g)) * simd::load(up + i));
+    }
+    for (int64_t i = whole; i < width; ++i) {
+      const float g = simd::to_float(gate[i]);
+      y[i] = static_cast<T>(g / (1.f + std::exp(-g)) * simd::to_float(up[i]));
+    }
+  }
+}
+
+T2_CLONES void silu_task(const float* in, float* out, int64_t width, int64_t b,
+                         int64_t e) {
+  silu_rows(in, out, width, b, e);
+}
+T2_CLONES void silu_task(const bf16* in, bf16* out, int64_t width, int64_t b,
+                         int64_t e) {
+  silu_rows(in, out, width, b, e);
+}
+
+// --- scale_rows ------------------------------------------------------------
+
+template <class T>
+T2_INLINE void scale_task_rows(T* p, const float* d, int64_t d_stride,
+                               const float* shift, const std::int32_t* row,
+                               int64_t width, int64_t begin, int64_t end) {
+  const int64_t whole = width - width % lanes;
+  for (int64_t t = begin; t < end; ++t) {
+    T* x = p + t * width;
+    const float* scale = row[t] < 0 ? nullptr : d + row[t] * d_stride;
+    for (int64_t i = 0; i < whole; i += lanes) {
+      f16 by = scale ? simd::load(scale + i) : simd::splat(0);
+      if (shift) by += simd::load(shift + i);
+      simd::store(x + i, simd::load(x + i) * by);
+    }
+    for (int64_t i = whole; i < width; ++i) {
+      const float by = (scale ? scale[i] : 0.f) + (shift ? shift[i] : 0.f);
+      x[i] = static_cast<T>(simd::to_float(x[i]) * by);
+    }
+  }
+}
+
+T2_CLONES void scale_task(float* p, const float* d, int64_t stride,
+                          const float* shift, const std::int32_t* row,
+                          int64_t width, int64_t b, int64_t e) {
+  scale_task_rows(p, d, stride, shift, row, width, b, e);
+}
+T2_CLONES void scale_task(bf16* p, const float* d, int64_t stride,
+                          const float* shift, const std::int32_t* row,
+                          int64_t width, int64_t b, int64_t e) {
+  scale_task_rows(p, d, stride, shift, row, width, b, e);
+}
+
+// --- rotate_and_store ------------------------------------------------------
+
+/// One token: q rotated in place, k rotated into a column of keys, v copied.
+template <class T>
+T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
+                            T* keys, T* values, int64_t heads,
+                            int64_t kv_heads, int64_t dim, int64_t key_stride,
+                            int64_t value_stride, int64_t slot) {
+  const int64_t half = dim / 2;
+  for (int64_t h = 0; h < heads; ++h) {
+    T* x = qkv + h * dim;
+    for (int64_t i = 0; i < half; ++i) {
+      const float a = simd::to_float(x[i]), b = simd::to_float(x[i + half]);
+      x[i] = static_cast<T>(a * cos[i] - b * sin[i]);
+      x[i + half] = static_cast<T>(b * cos[i] + a * sin[i]);
+    }
+  }
+  for (int64_t h = 0; h < kv_heads; ++h) {
+    const T* k = qkv + (heads + h) * dim;
+    T* column = keys + h * dim * key_stride + slot;
+    for (int64_t i = 0; i < half; ++i) {
+      const float a = simd::to_float(k[i]), b = simd::to_float(k[i + half]);
+      column[i * key_stride] = static_cast<T>(a * cos[i] - b * sin[i]);
+      column[(i + half) * key_stride] =
+          static_cast<T>(b * cos[i] + a * sin[i]);
+    }
+    const T* v = qkv + (heads + kv_heads + h) * dim;
+    std::copy_n(v, dim, values + (h * value_stride + slot) * dim);
+  }
+}
+
+// --- attend ----------------------------------------------------------------
+
+/// A run of keys of one sequence in the chain: positions [first, last).
+template <class T>
+struct key_segment {
+  const T* keys;    // [dim, stride] of this layer and head
+  const T* values;  // [., dim]
+  int64_t stride, first, last;
+};
+
+/// Scores of `Q` queries against keys [j, j + 16) of a segment.
+template <int Q, class T>
+T2_INLINE void score_block(const float* const (&q)[Q], const T* keys,
+                           int64_t stride, int64_t dim, float* const (&out)[Q]) {
+  f16 acc[Q];
+  for (int i = 0; i < Q; ++i) acc[i] = simd::splat(0);
+  for (int64_t d = 0; d < dim; ++d) {
+    const f16 k = simd::load(keys + d * stride);
+    for (int i = 0; i < Q; ++i) acc[i] += k * q[i][d];
+  }
+  for (int i = 0; i < Q; ++i) simd::store(out[i], acc[i]);
+}
+
+/// Attention of Q queries (float, already scaled) that see positions
+/// [from[i], to[i]); scores: scratch of Q rows of `width` floats.
+template <int Q, class T>
+T2_INLINE void attend_queries(const float* const (&q)[Q],
+                              const int64_t (&from)[Q], const int64_t (&to)[Q],
+                              const key_segment<T>* segments, int count,
+                              int64_t dim, float* scores, int64_t width,
+                              T* const (&out)[Q]) {
+  int64_t low = from[0], high = to[0];
+  for (int i = 1; i < Q; ++i) {
+    low = std::min(low, from[i]);
+    high = std::max(high, to[i]);
+  }
+  // Scores lie at their position relative to `low`; a block of 16 may spill
+  // over its segment's end, where the next segment's block overwrites it.
+  for (int s = 0; s < count; ++s) {
+    const auto& seg = segments[s];
+    const int64_t first = std::max(seg.first, low);
+    const int64_t last = std::min(seg.last, high);
+    for (int64_t j = first; j < last; j += lanes) {
+      float* rows[Q];
+      for (int i = 0; i < Q; ++i) rows[i] = scores + i * width + (j - low);
+      score_block<Q>(q, seg.keys + (j - seg.first), seg.stride, dim, rows);
+    }
+  }
+  float total[Q];
+  for (int i = 0; i < Q; ++i) {
+    float* row = scores + i * width;
+    const int64_t begin = from[i] - low, end = to[i] - low;
+    float peak = row[begin];
+    for (int64_t j = begin; j < end; ++j) peak = std::max(peak, row[j]);
+    std::fill(row, row + begin, 0.f);
+    int64_t j = begin;
+    f16 sums = simd::splat(0);
+    for (; j + lanes <= end; j += lanes) {
+      const f16 e = simd::exponential(simd::load(row + j) - peak);
+      simd::store(row + j, e);
+      sums += e;
+    }
+    float rest = 0;
+    for (; j < end; ++j) {
+      row[j] = std::exp(row[j] - peak);
+      rest += row[j];
+    }
+    std::fill(row + end, row + (high - low), 0.f);
+    total[i] = simd::sum(sums) + rest;
+  }
+  const int64_t whole = dim - dim % lanes;
+  for (int64_t d = 0; d < whole; d += lanes) {
+    f16 acc[Q];
+    for (int i = 0; i < Q; ++i) acc[i] = simd::splat(0);
+    for (int s = 0; s < count; ++s) {
+      const auto& seg = segments[s];
+      const int64_t first = std::max(seg.first, low);
+      const int64_t last = std::min(seg.last, high);
+      const T* v = seg.values + (first - seg.first) * dim + d;
+      for (int64_t j = first; j < last; ++j, v += dim) {
+        const f16 value = simd::load(v);
+        for (int i = 0; i < Q; ++i)
+          acc[i] += value * scores[i * width + (j - low)];
+      }
+    }
+    for (int i = 0; i < Q; ++i)
+      simd::store(out[i] + d, acc[i] / simd::splat(total[i]));
+  }
+  for (int64_t d = whole; d < dim; ++d)
+    for (int i = 0; i < Q; ++i) {
+      float acc = 0;
+      for (int s = 0; s < count; ++s) {
+        const auto& seg = segments[s];
+        const int64_t first = std::max(seg.first, low);
+        const int64_t last = std::min(seg.last, high);
+        for (int64_t j = first; j < last; ++j)
+          acc += simd::to_float(seg.values[(j - seg.first) * dim + d]) *
+                 scores[i * width + (j - low)];
+      }
+      out[i][d] = static_cast<T>(acc / total[i]);
+    }
+}
+
+constexpr int query_tile = 4;
+
+/// One query head's rows [row_begin, row_end) of a span, in tiles. The rows
+/// of the heads of a group are walked together: `group` heads share the keys.
+template <class T>
+struct attend_task_arguments {
+  const T* q;  // first head of the group, row 0 of the span
+  T* out;
+  int64_t q_stride, out_stride;  // between rows
+  int64_t group;                 // heads that share the key-value head
+  int64_t rows, position, window, dim;
+  const key_segment<T>* segments;
+  int segment_count;
+  float* scratch;  // query_tile × width, then query_tile × dim
+  int64_t width;
+};
+
+template <class T>
+T2_INLINE void attend_group(const attend_task_arguments<T>& a) {
+  const float scale = 1.f / std::sqrt(static_cast<float>(a.dim));
+  float* scaled = a.scratch + query_tile * a.width;
+  const int64_t queries = a.rows * a.group;
+  for (int64_t begin = 0; begin < queries; begin += query_tile) {
+    const int64_t count = std::min<int64_t>(query_tile, queries - begin);
+    const float* q[query_tile];
+    T* out[query_tile];
+    int64_t from[query_tile], to[query_tile];
+    for (int64_t i = 0; i < query_tile; ++i) {
+      // A short tile repeats its last query; the result is the same.
+      const int64_t n = begin + std::min(i, count - 1);
+      const int64_t row = n / a.group, head = n % a.group;
+      const T* source = a.q + row * a.q_stride + head * a.dim;
+      float* target = scaled + i * a.dim;
+      for (int64_t d = 0; d < a.dim; ++d)
+        target[d] = simd::to_float(source[d]) * scale;
+      q[i] = target;
+      out[i] = a.out + row * a.out_stride + head * a.dim;
+      to[i] = a.position + row + 1;
+      from[i] = a.window > 0 ? std::max<int64_t>(0, to[i] - a.window) : 0;
+    }
+    if (count == 1) {
+      attend_queries<1, T>({q[0]}, {from[0]}, {to[0]}, a.segments,
+                           a.segment_count, a.dim, a.scratch, a.width,
+                           {out[0]});
+    } else {
+      attend_queries<query_tile, T>(q, from, to, a.segments, a.segment_count,
+                                    a.dim, a.scratch, a.width, out);
+    }
+  }
+}
+
+T2_CLONES void attend_task(const attend_task_arguments<float>& a) {
+  attend_group(a);
+}
+T2_CLONES void attend_task(const attend_task_arguments<bf16>& a) {
+  attend_group(a);
+}
+
+bool on_cpu(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat ||
+                                 x.scalar_type() == at::kBFloat16);
+}
+
+template <class F>
+void for_type(const at::Tensor& x, F&& f) {
+  if (x.scalar_type() == at::kFloat) f(float{});
+  else f(bf16{});
+}
+
+}  // namespace
+
+at::Tensor add_rms_norm(at::Tensor& residual_th, const at::Tensor& update_th,
+                        const at::Tensor& weight_h, double epsilon,
+                        at::ScalarType out_type) {
+  auto out = at::empty(residual_th.sizes(), residual_th.options().dtype(out_type));
+  if (!on_cpu(out) ||
+      (update_th.defined() && update_th.scalar_type() != out_type))
+    return add_rms_norm_reference(residual_th, update_th, weight_h, epsilon,
+                                  out_type);
+  const auto hidden = residual_th.size(1);
+  const auto update = update_th.defined() ? update_th.contiguous() : update_th;
+  for_type(out, [&](auto type) {
+    using T = decltype(type);
+    auto* x = residual_th.data_ptr<float>();
+    const T* u = update.defined() ? update.const_data_ptr<T>() : nullptr;
+    const auto* w = weight_h.const_data_ptr<float>();
+    auto* y = out.template data_ptr<T>();
+    at::parallel_for(0, residual_th.size(0), rows_per_task(hidden),
+                     [&](int64_t b, int64_t e) {
+                       norm_rows(x, u, w, y, hidden,
+                                 static_cast<float>(epsilon), b, e);
+                     });
+  });
+  return out;
+}
+
+at::Tensor silu_multiply(const at::Tensor& gate_up_t2i) {
+  if (!on_cpu(gate_up_t2i)) return silu_multiply_reference(gate_up_t2i);
+  const auto in = gate_up_t2i.contiguous();
+  const auto width = in.size(1) / 2;
+  auto out = at::empty({in.size(0), width}, in.options());
+  for_type(in, [&](auto type) {
+    using T = decltype(type);
+    const auto* x = in.template const_data_ptr<T>();
+    auto* y = out.template data_ptr<T>();
+    at::parallel_for(
+        0, in.size(0), rows_per_task(4 * width),
+        [&](int64_t b, int64_t e) { silu_task(x, y, width, b, e); });
+  });
+  return out;
+}
+
+void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
+                const at::Tensor& shift_r, std::span<const std::int32_t> row) {
+  if (!on_cpu(p_tr) || !p_tr.is_contiguous() || d_gr.stride(1) != 1)
+    return scale_rows_reference(p_tr, d_gr, shift_r, row);
+  const auto width = p_tr.size(1);
+  for_type(p_tr, [&](auto type) {
+    using T = decltype(type);
+    auto* p = p_tr.data_ptr<T>();
+    const auto* d = d_gr.const_data_ptr<float>();
+    const auto* shift =
+        shift_r.defined() ? shift_r.const_data_ptr<float>() : nullptr;
+    at::parallel_for(0, p_tr.size(0), rows_per_task(width),
+                     [&](int64_t b, int64_t e) {
+                       scale_task(p, d, d_gr.stride(0), shift, row.data(),
+                                  width, b, e);
+                     });
+  });
+}
+
+void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
+                      const rotary_table& rotary, int64_t layer, int64_t heads,
+                      int64_t kv_heads) {
+  if (!on_cpu(qkv_tn) || !qkv_tn.is_contiguous())
+    return rotate_and_store_reference(qkv_tn, spans, rotary, layer, heads,
+                                      kv_heads);
+  const auto width = qkv_tn.size(1);
+  const auto dim = width / (heads + 2 * kv_heads);
+  const auto* cos = rotary.cos_pd.const_data_ptr<float>();
+  const auto* sin = rotary.sin_pd.const_data_ptr<float>();
+  for_type(qkv_tn, [&](auto type) {
+    using T = decltype(type);
+    auto* rows = qkv_tn.data_ptr<T>();
+    at::parallel_for(
+        0, static_cast<int64_t>(spans.size()),
+        spans.size() > 1 ? rows_per_task(width) : 1,
+        [&](int64_t first, int64_t last) {
+          for (int64_t s = first; s < last; ++s) {
+            const auto& span = spans[static_cast<std::size_t>(s)];
+            auto& kv = *span.sequence;
+            auto keys = kv.keys_lkdc().select(0, layer);
+            auto values = kv.values_lkcd().select(0, layer);
+            for (auto t = span.begin; t < span.end; ++t) {
+              const auto position = span.position + (t - span.begin);
+              rotate_token(rows + t * width, cos + position * (dim / 2),
+                           sin + position * (dim / 2), keys.data_ptr<T>(),
+                           values.data_ptr<T>(), heads, kv_heads, dim,
+                           keys.stride(1), values.size(1),
+                           position - kv.start());
+            }
+          }
+        });
+  });
+}
+
+at::Tensor attend(const at::Tensor& qkv_tn,
+                  std::span<const attention_span> spans, int64_t layer,
+                  int64_t heads, int64_t kv_heads, int64_t window) {
+  if (!on_cpu(qkv_tn) || !qkv_tn.is_contiguous())
+    return attend_reference(qkv_tn, spans, layer, heads, kv_heads, window);
+  const auto width = qkv_tn.size(1);
+  const auto dim = width / (heads + 2 * kv_heads);
+  const auto group = heads / kv_heads;
+  auto out = at::empty({qkv_tn.size(0), heads * dim}, qkv_tn.options());
+
+  // One task: a key-value head of some rows of a span. Long spans are cut so
+  // that the cores share them; later rows see more keys, so cuts are small.
+  struct task {
+    const attention_span* span;
+    int64_t head, begin, end;
+  };
+  constexpr int64_t rows_of_task = 32;
+  std::vector<task> tasks;
+  int64_t longest = 0;
+  for (const auto& span : spans) {
+    longest = std::max(longest, span.position + (span.end - span.begin));
+    for (auto b = span.begin; b < span.end; b += rows_of_task)
+      for (int64_t h = 0; h < kv_heads; ++h)
+        tasks.push_back({&span, h, b, std::min(b + rows_of_task, span.end)});
+  }
+  const auto scratch_width = (longest + 2 * lanes) / lanes * lanes;
+
+  for_type(qkv_tn, [&](auto type) {
+    using T = decltype(type);
+    const auto* rows = qkv_tn.const_data_ptr<T>();
+    auto* y = out.template data_ptr<T>();
+    at::parallel_for(
+        0, static_cast<int64_t>(tasks.size()), 1,
+        [&](int64_t first, int64_t last) {
+          std::vector<float> scratch(
+              static_cast<std::size_t>(query_tile * (scratch_width + dim)));
+          std::vector<key_segment<T>> segments;
+          for (int64_t i = first; i < last; ++i) {
+            const auto& [span, head, begin, end] =
+                tasks[static_cast<std::size_t>(i)];
+            segments.clear();
+            int64_t upper = span->position + (span->end - span->begin);
+            for (const kv_sequence* kv = span->sequence; kv; kv = kv->parent()) {
+              // Narrowing tensors here would cost more than the attention.
+              const auto& keys = kv->keys_lkdc();
+              const auto& values = kv->values_lkcd();
+              segments.push_back(
+                  {keys.template const_data_ptr<T>() + layer * keys.stride(0) +
+                       head * keys.stride(1),
+                   values.template const_data_ptr<T>() +
+                       layer * values.stride(0) + head * values.stride(1),
+                   keys.stride(2), kv->start(), upper});
+              upper = kv->start();
+            }
+            std::reverse(segments.begin(), segments.end());
+            attend_task(attend_task_arguments<T>{
+                .q = rows + begin * width + head * group * dim,
+                .out = y + begin * heads * dim + head * group * dim,
+                .q_stride = width,
+                .out_stride = heads * dim,
+                .group = group,
+                .rows = end - begin,
+                .position = span->position + (begin - span->begin),
+                .window = window,
+                .dim = dim,
+                .segments = segments.data(),
+                .segment_count = static_cast<int>(segments.size()),
+                .scratch = scratch.data(),
+                .width = scratch_width});
+          }
+        });
+  });
+  return out;
+}
+
+}  // namespace t2::kernels

@@ -1,0 +1,123 @@
+// The functions of kernels.hpp as compositions of ATen operators: what other
+// devices run, and what the CPU's loops are tested against.
+#include <ATen/ATen.h>
+
+#include "model/kernels.hpp"
+
+namespace t2::kernels {
+namespace {
+
+using std::int64_t;
+
+/// x [T, heads, D] rotated by the angles of its positions.
+at::Tensor rotate(const at::Tensor& x_thd, const at::Tensor& cos_td,
+                  const at::Tensor& sin_td) {
+  const auto halves = x_thd.to(at::kFloat).chunk(2, 2);
+  const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
+  return at::cat({halves[0] * cos - halves[1] * sin,
+                  halves[1] * cos + halves[0] * sin},
+                 2)
+      .to(x_thd.scalar_type());
+}
+
+/// Keys [K heads, D, n] and values [K heads, n, D] of positions [0, n).
+std::pair<at::Tensor, at::Tensor> gather(const kv_sequence* kv, int64_t layer,
+                                         int64_t end) {
+  std::vector<at::Tensor> keys, values;
+  for (; kv; kv = kv->parent()) {
+    const auto length = end - kv->start();
+    keys.insert(keys.begin(),
+                kv->keys_lkdc().select(0, layer).narrow(2, 0, length));
+    values.insert(values.begin(),
+                  kv->values_lkcd().select(0, layer).narrow(1, 0, length));
+    end = kv->start();
+  }
+  return {at::cat(keys, 2), at::cat(values, 1)};
+}
+
+}  // namespace
+
+at::Tensor add_rms_norm_reference(at::Tensor& residual_th,
+                                  const at::Tensor& update_th,
+                                  const at::Tensor& weight_h, double epsilon,
+                                  at::ScalarType out) {
+  if (update_th.defined()) residual_th.add_(update_th.to(at::kFloat));
+  const auto mean = residual_th.square().mean(1, true);
+  return (residual_th * at::rsqrt(mean + epsilon) * weight_h).to(out);
+}
+
+at::Tensor silu_multiply_reference(const at::Tensor& gate_up_t2i) {
+  const auto halves = gate_up_t2i.to(at::kFloat).chunk(2, 1);
+  return (at::silu(halves[0]) * halves[1]).to(gate_up_t2i.scalar_type());
+}
+
+void scale_rows_reference(at::Tensor& p_tr, const at::Tensor& d_gr,
+                          const at::Tensor& shift_r,
+                          std::span<const std::int32_t> row) {
+  std::vector<int64_t> index(row.begin(), row.end());
+  // Row G of the table stands for "no delta".
+  for (auto& i : index)
+    if (i < 0) i = d_gr.size(0);
+  auto table = at::cat({d_gr, at::zeros({1, d_gr.size(1)}, d_gr.options())}, 0);
+  if (shift_r.defined()) table = table + shift_r;
+  const auto rows = table.index_select(
+      0, at::tensor(index, at::kLong).to(d_gr.device()));
+  p_tr.copy_(p_tr.to(at::kFloat) * rows);
+}
+
+void rotate_and_store_reference(at::Tensor& qkv_tn,
+                                std::span<const attention_span> spans,
+                                const rotary_table& rotary, int64_t layer,
+                                int64_t heads, int64_t kv_heads) {
+  const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
+  for (const auto& span : spans) {
+    const auto count = span.end - span.begin;
+    auto rows = qkv_tn.narrow(0, span.begin, count)
+                    .view({count, heads + 2 * kv_heads, dim});
+    const auto cos = rotary.cos_pd.narrow(0, span.position, count);
+    const auto sin = rotary.sin_pd.narrow(0, span.position, count);
+    auto q = rows.narrow(1, 0, heads);
+    q.copy_(rotate(q, cos, sin));
+    auto& kv = *span.sequence;
+    const auto slot = span.position - kv.start();
+    const auto k = rotate(rows.narrow(1, heads, kv_heads), cos, sin);
+    kv.keys_lkdc().select(0, layer).narrow(2, slot, count).copy_(
+        k.permute({1, 2, 0}));
+    kv.values_lkcd().select(0, layer).narrow(1, slot, count).copy_(
+        rows.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1));
+  }
+}
+
+at::Tensor attend_reference(const at::Tensor& qkv_tn,
+                            std::span<const attention_span> spans,
+                            int64_t layer, int64_t heads, int64_t kv_heads,
+                            int64_t window) {
+  const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
+  auto out = at::empty({qkv_tn.size(0), heads * dim}, qkv_tn.options());
+  for (const auto& span : spans) {
+    const auto count = span.end - span.begin;
+    const auto end = span.position + count;
+    auto [keys, values] = gather(span.sequence, layer, end);
+    keys = keys.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
+    values = values.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
+    const auto q = qkv_tn.narrow(0, span.begin, count)
+                       .narrow(1, 0, heads * dim)
+                       .view({count, heads, dim})
+                       .transpose(0, 1)
+                       .to(at::kFloat);
+    auto scores = at::matmul(q, keys) / std::sqrt(static_cast<double>(dim));
+    const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
+    const auto row = at::arange(span.position, end, options).unsqueeze(1);
+    const auto column = at::arange(end, options).unsqueeze(0);
+    auto hidden = column > row;
+    if (window > 0) hidden = hidden.logical_or(column <= row - window);
+    scores = scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    out.narrow(0, span.begin, count)
+        .copy_(at::matmul(at::softmax(scores, -1), values)
+                   .transpose(0, 1)
+                   .reshape({count, heads * dim}));
+  }
+  return out;
+}
+
+}  // namespace t2::kernels

@@ -1,0 +1,124 @@
+#include "model/language_model.hpp"
+
+#include <dlfcn.h>
+
+#include <ATen/ops/empty.h>
+
+#include <charconv>
+
+#include "model/fingerprint.hpp"
+#include "model/transformer.hpp"
+
+namespace t2 {
+namespace {
+
+result<c10::Device> parse_device(const std::string& text) {
+  if (text == "cpu") return c10::Device{c10::kCPU};
+  constexpr std::string_view prefix = "cuda:";
+  int index = 0;
+  if (text != "cuda") {
+    const auto* begin = text.data() + prefix.size();
+    const auto* end = text.data() + text.size();
+    const bool numbered =
+        text.starts_with(prefix) && begin < end &&
+        std::from_chars(begin, end, index).ptr == end && index >= 0 &&
+        index < 128;
+    if (!numbered)
+      return error{ec::invalid_argument,
+                   "model.device: expected cpu, cuda or cuda:N, found '" +
+                       text + "'"};
+  }
+  // The program links the CPU library alone. ATen looks its CUDA hooks up
+  // once, so the library must be there before the first call that asks.
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
+    return error{ec::unavailable,
+                 "model.device: expected LibTorch's CUDA library for '" + text +
+                     "' (tools/setup.sh --cuda), found: " + dlerror()};
+  return c10::Device{c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+result<c10::ScalarType> parse_dtype(const std::string& text,
+                                    c10::ScalarType stored) {
+  if (text == "float32") return c10::kFloat;
+  if (text == "bfloat16") return c10::kBFloat16;
+  if (text == "auto")
+    return stored == c10::kBFloat16 ? c10::kBFloat16 : c10::kFloat;
+  return error{ec::invalid_argument,
+               "model.dtype: expected auto, float32 or bfloat16, found '" +
+                   text + "'"};
+}
+
+}  // namespace
+
+language_model::language_model(model_config config, checkpoint weights)
+    : config_(std::move(config)), checkpoint_(std::move(weights)) {}
+language_model::~language_model() = default;
+
+result<std::shared_ptr<language_model>> language_model::load(
+    const model_options& options) {
+  const auto device = parse_device(options.device);
+  if (!device) return device.error();
+  auto config = read_model_config(options.folder);
+  if (!config) return config.error();
+  auto weights = checkpoint::open(options.folder);
+  if (!weights) return weights.error();
+  auto model = std::shared_ptr<language_model>(
+      new language_model{*std::move(config), *std::move(weights)});
+  model->name_ = std::filesystem::weakly_canonical(options.folder).filename();
+  model->device_ = *device;
+
+  const auto stored = model->checkpoint_.view("model.embed_tokens.weight");
+  if (!stored) return stored.error();
+  const auto dtype = parse_dtype(options.dtype, stored->dtype);
+  if (!dtype) return dtype.error();
+  model->dtype_ = *dtype;
+
+  if (std::filesystem::exists(options.folder / "tokenizer.json")) {
+    auto text = tokenizer::load(options.folder);
+    if (!text) return text.error();
+    model->tokenizer_ = *std::move(text);
+    auto chat = chat_template::load(options.folder);
+    if (!chat) return chat.error();
+    model->chat_template_ = *std::move(chat);
+    if (model->tokenizer_->vocab_size() > model->config_.vocabulary)
+      return error{ec::incompatible,
+                   (options.folder / "tokenizer.json").string() +
+                       ": expected at most " +
+                       std::to_string(model->config_.vocabulary) +
+                       " tokens (config.json's vocab_size), found " +
+                       std::to_string(model->tokenizer_->vocab_size())};
+  }
+  auto fingerprint = fingerprint_base(model->checkpoint_, model->config_,
+                                      options.svd_cache);
+  if (!fingerprint) return fingerprint.error();
+  model->fingerprint_ = *std::move(fingerprint);
+  auto svd = svd_cache::open(options.svd_cache, model->fingerprint_);
+  if (!svd) return svd.error();
+  model->svd_ = *std::move(svd);
+  auto network =
+      transformer::load(model->config_, model->checkpoint_, *model->svd_,
+                        model->dtype_, model->device_);
+  if (!network) return network.error();
+  model->network_ = *std::move(network);
+  return model;
+}
+
+result<void> language_model::decompose(
+    const svf_layout& layout,
+    const std::function<bool(std::size_t, std::size_t)>& progress) const {
+  return svd_->fill(checkpoint_, layout.projections(), progress);
+}
+
+result<at::Tensor> language_model::singular_values(
+    const svf_layout& layout) const {
+  auto s = at::empty({layout.total()}, at::kFloat);
+  for (std::size_t p = 0; p < layout.size(); ++p) {
+    const auto& where = layout.projections()[p];
+    const auto factors = svd_->load_or_compute(checkpoint_, where);
+    if (!factors) return factors.error();
+    s.narrow(0, layout.offset(p), where.rank()).copy_(factors->s_r);
+  }
+  return s;
+}
+
+}  // namespace t2

@@ -1,0 +1,81 @@
+#include "model/linear_plan.hpp"
+
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+namespace t2 {
+
+std::string_view to_string(linear_plan plan) {
+  switch (plan) {
+    case linear_plan::base: return "base";
+    case linear_plan::dense: return "dense";
+    case linear_plan::factored: return "factored";
+    case linear_plan::delta: return "delta";
+  }
+  return "unknown";
+}
+
+namespace {
+
+/// `delta` as a row of another layout; what that one lacks is dropped (it
+/// never is: the union is used), what this one lacks is 0.
+at::Tensor spread(const singular_delta& delta, const svf_layout& onto) {
+  if (delta.layout().targets() == onto.targets()) return delta.d();
+  auto row = at::zeros({onto.total()}, delta.d().options());
+  for (std::size_t p = 0; p < delta.layout().size(); ++p) {
+    const auto& projection = delta.layout().projections()[p];
+    const auto at = onto.find(projection.layer, projection.kind);
+    row.narrow(0, onto.offset(static_cast<std::size_t>(at)), projection.rank())
+        .copy_(delta.of(p));
+  }
+  return row;
+}
+
+}  // namespace
+
+step_deltas::step_deltas(const model_config& config,
+                         std::span<const delta_ref> deltas,
+                         std::span<const std::int64_t> counts,
+                         c10::Device device) {
+  bool same_targets = true;
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < deltas.size(); ++i) {
+    std::int32_t index = -1;
+    if (deltas[i]) {
+      const auto at = std::find_if(
+          distinct_.begin(), distinct_.end(), [&](const delta_ref& known) {
+            return known == deltas[i] || known->digest() == deltas[i]->digest();
+          });
+      index = static_cast<std::int32_t>(at - distinct_.begin());
+      if (at == distinct_.end()) distinct_.push_back(deltas[i]);
+      same_targets &= deltas[i]->layout().targets() ==
+                      distinct_.front()->layout().targets();
+    }
+    if (counts[i] == 0) continue;
+    if (index < 0 && first_adapted_ == row) first_adapted_ += counts[i];
+    if (runs_.empty() || runs_.back().delta != index)
+      runs_.push_back({row, row, index});
+    row += counts[i];
+    runs_.back().end = row;
+    rows_.insert(rows_.end(), static_cast<std::size_t>(counts[i]), index);
+  }
+  if (distinct_.empty()) return;
+  layout_.emplace(same_targets
+                      ? distinct_.front()->layout()
+                      : svf_layout{config, svf_targets::all});
+  std::vector<at::Tensor> table;
+  for (const auto& delta : distinct_) table.push_back(spread(*delta, *layout_));
+  d_gn_ = at::stack(table).to(device);
+}
+
+at::Tensor step_deltas::columns(std::int64_t layer, projection_kind first,
+                                std::int64_t ranks) const {
+  if (!layout_) return {};
+  const auto p = layout_->find(layer, first);
+  if (p < 0) return {};
+  return d_gn_.narrow(1, layout_->offset(static_cast<std::size_t>(p)), ranks);
+}
+
+}  // namespace t2

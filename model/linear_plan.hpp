@@ -1,0 +1,61 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "model/singular_delta.hpp"
+
+namespace t2 {
+
+/// How a linear map runs under singular deltas; all give the same up to
+/// rounding (tests/model/linear_plan_test.cpp).
+///   base      W x
+///   dense     W' x, W' materialised once and kept (one hot mixture)
+///   factored  ((x V) ⊙ (s + d)) Uᵀ: no W at all, any number of mixtures
+///   delta     W x + ((x V) ⊙ d) Uᵀ: rows of the base pay nothing more
+enum class linear_plan : std::uint8_t { base, dense, factored, delta };
+
+std::string_view to_string(linear_plan plan);
+
+/// Rows [begin, end) of a step that run under one delta; −1: the base.
+struct delta_run {
+  std::int64_t begin = 0, end = 0;
+  std::int32_t delta = -1;
+};
+
+/// The deltas of one step's rows, laid out for the linear maps.
+class step_deltas {
+ public:
+  /// `counts[i]` consecutive rows run under `deltas[i]`.
+  step_deltas(const model_config& config, std::span<const delta_ref> deltas,
+              std::span<const std::int64_t> counts, c10::Device device);
+
+  const std::vector<delta_ref>& distinct() const { return distinct_; }
+  const std::vector<delta_run>& runs() const { return runs_; }
+  std::span<const std::int32_t> rows() const { return rows_; }
+  bool all_base() const { return distinct_.empty(); }
+  /// True if one delta (not the base) covers every row.
+  bool uniform() const { return runs_.size() == 1 && !all_base(); }
+  /// Rows before this one are the base's.
+  std::int64_t first_adapted() const { return first_adapted_; }
+  /// d of all distinct deltas for `ranks` entries from (layer, first kind) on:
+  /// float32 [G, ranks] on the device, or undefined where nobody adapts it.
+  at::Tensor columns(std::int64_t layer, projection_kind first,
+                     std::int64_t ranks) const;
+
+ private:
+  std::vector<delta_ref> distinct_;
+  std::vector<delta_run> runs_;
+  std::vector<std::int32_t> rows_;
+  std::int64_t first_adapted_ = 0;
+  std::optional<svf_layout> layout_;
+  at::Tensor d_gn_;  // [G, layout total]
+};
+
+}  // namespace t2

@@ -1,0 +1,163 @@
+#include "model/sampling.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+#include "model/simd.hpp"
+
+namespace t2 {
+namespace {
+
+
+/// A uniform number in [0, 1) out of its coordinates: no state to share
+/// between rows, so a row draws the same in any batch. SplitMix64's finaliser.
+double uniform(std::uint64_t seed, std::uint64_t sequence,
+               std::int64_t position) {
+  const auto mix = [](std::uint64_t x) {
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    return x ^ (x >> 31);
+  };
+  const auto bits =
+      mix(mix(mix(seed) ^ sequence) ^ static_cast<std::uint64_t>(position));
+  return static_cast<double>(bits >> 11) * 0x1.0p-53;
+}
+
+/// Largest logit and log Σ exp, sixteen at a time.
+T2_CLONES void soft_maximum(const float* x, std::size_t n, float& peak,
+                            double& log_sum) {
+  constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
+  const std::size_t whole = n - n % lanes;
+  float top = x[0];
+  if (whole > 0) {
+    simd::f16 tops = simd::load(x);
+    for (std::size_t i = lanes; i < whole; i += lanes)
+      tops = simd::maximum(tops, simd::load(x + i));
+    for (std::size_t i = 0; i < lanes; ++i) top = std::max(top, tops[i]);
+  }
+  for (std::size_t i = whole; i < n; ++i) top = std::max(top, x[i]);
+  simd::f16 sums = simd::splat(0);
+  for (std::size_t i = 0; i < whole; i += lanes)
+    sums += simd::exponential(simd::load(x + i) - top);
+  double sum = static_cast<double>(simd::sum(sums));
+  for (std::size_t i = whole; i < n; ++i)
+    sum += std::exp(static_cast<double>(x[i] - top));
+  peak = top;
+  log_sum = static_cast<double>(top) + std::log(sum);
+}
+
+void penalise(std::span<float> logits, std::span<const token_id> history,
+              float penalty) {
+  const std::unordered_set<token_id> seen(history.begin(), history.end());
+  for (const auto token : seen) {
+    auto& x = logits[static_cast<std::size_t>(token)];
+    x = x < 0 ? x * penalty : x / penalty;
+  }
+}
+
+/// Tokens that survive the filters, best first, with their unnormalised
+/// probabilities (the best one's is 1).
+struct candidate {
+  token_id token;
+  double weight;
+};
+
+std::vector<candidate> survivors(std::span<const float> logits,
+                                 const sampling_options& o) {
+  const double peak = *std::max_element(logits.begin(), logits.end());
+  const double temperature = o.temperature;
+  std::vector<candidate> all;
+  // Below e^-40 of the best a token cannot be drawn with 53 random bits.
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double x = (static_cast<double>(logits[i]) - peak) / temperature;
+    if (x > -40) all.push_back({static_cast<token_id>(i), std::exp(x)});
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
+  });
+  if (o.top_k > 0 && all.size() > static_cast<std::size_t>(o.top_k))
+    all.resize(static_cast<std::size_t>(o.top_k));
+  if (o.top_p < 1) {
+    double total = 0;
+    for (const auto& c : all) total += c.weight;
+    double mass = 0;
+    std::size_t keep = 0;
+    while (keep < all.size() && mass < static_cast<double>(o.top_p) * total)
+      mass += all[keep++].weight;
+    all.resize(std::max<std::size_t>(1, keep));
+  }
+  if (o.min_p > 0)
+    while (all.size() > 1 && all.back().weight < static_cast<double>(o.min_p))
+      all.pop_back();
+  return all;
+}
+
+}  // namespace
+
+result<void> sampling_options::validate() const {
+  const auto bad = [](std::string_view what, std::string_view expected,
+                      double found) {
+    return error{ec::invalid_argument, std::string{what} + ": expected " +
+                                           std::string{expected} + ", found " +
+                                           std::to_string(found)};
+  };
+  if (!(temperature >= 0 && temperature <= 100))
+    return bad("temperature", "0 to 100", static_cast<double>(temperature));
+  if (top_k < 0) return bad("top_k", "0 (off) or more", top_k);
+  if (!(top_p > 0 && top_p <= 1))
+    return bad("top_p", "more than 0, at most 1", static_cast<double>(top_p));
+  if (!(min_p >= 0 && min_p <= 1))
+    return bad("min_p", "0 to 1", static_cast<double>(min_p));
+  if (!(repetition_penalty > 0 && repetition_penalty <= 100))
+    return bad("repetition_penalty", "more than 0, at most 100",
+               static_cast<double>(repetition_penalty));
+  if (max_tokens < 1) return bad("max_tokens", "1 or more", max_tokens);
+  if (stop.size() > 16)
+    return bad("stop", "at most 16 strings", static_cast<double>(stop.size()));
+  for (const auto& s : stop)
+    if (s.empty() || s.size() > 256)
+      return bad("stop", "strings of 1 to 256 bytes",
+                 static_cast<double>(s.size()));
+  return {};
+}
+
+sampled_token sample(std::span<float> logits, std::span<const token_id> history,
+                     const sampling_options& options, std::uint64_t sequence,
+                     std::int64_t position) {
+  float peak = 0;
+  double normaliser = 0;
+  soft_maximum(logits.data(), logits.size(), peak, normaliser);
+  const auto chosen = [&](token_id token, float logit) {
+    return sampled_token{
+        token, static_cast<float>(static_cast<double>(logit) - normaliser)};
+  };
+  const bool penalised = options.repetition_penalty != 1.f;
+  std::vector<float> unfiltered;
+  if (penalised) {
+    unfiltered.assign(logits.begin(), logits.end());
+    penalise(logits, history, options.repetition_penalty);
+  }
+  const auto original = [&](token_id token) {
+    const auto i = static_cast<std::size_t>(token);
+    return penalised ? unfiltered[i] : logits[i];
+  };
+  if (options.temperature == 0.f) {
+    if (penalised) peak = *std::max_element(logits.begin(), logits.end());
+    const auto best = static_cast<token_id>(
+        std::find(logits.begin(), logits.end(), peak) - logits.begin());
+    return chosen(best, original(best));
+  }
+  const auto candidates = survivors(logits, options);
+  double total = 0;
+  for (const auto& c : candidates) total += c.weight;
+  double left = uniform(options.seed, sequence, position) * total;
+  for (const auto& c : candidates) {
+    left -= c.weight;
+    if (left < 0) return chosen(c.token, original(c.token));
+  }
+  return chosen(candidates.back().token, original(candidates.back().token));
+}
+
+}  // namespace t2

@@ -1,0 +1,312 @@
+#include "model/transformer.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <array>
+
+#include "model/rotary.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr std::size_t linears_per_layer = 4;
+// The projections that read the same input, as ranges of projection_kind.
+constexpr std::array<std::pair<int, int>, linears_per_layer> shared_input{
+    {{0, 3}, {3, 4}, {4, 6}, {6, 7}}};
+enum : std::size_t { query_key_value, attention_output, gate_up, down };
+
+struct loader {
+  const checkpoint& weights;
+  std::optional<error> failure;
+
+  at::Tensor operator()(const std::string& name,
+                        std::vector<std::int64_t> shape) {
+    if (failure) return {};
+    auto tensor = weights.tensor(name, shape);
+    if (!tensor) {
+      failure = tensor.error();
+      return {};
+    }
+    return *std::move(tensor);
+  }
+};
+
+at::Tensor to_index(std::span<const token_id> ids, c10::Device device) {
+  std::vector<std::int64_t> wide(ids.begin(), ids.end());
+  return at::from_blob(wide.data(), {static_cast<std::int64_t>(wide.size())},
+                       at::kLong)
+      .clone()
+      .to(device);
+}
+
+}  // namespace
+
+std::size_t transformer::linear_of(std::int64_t layer, projection_kind kind) {
+  std::size_t which = 0;
+  while (static_cast<int>(kind) >= shared_input[which].second) ++which;
+  return static_cast<std::size_t>(layer) * linears_per_layer + which;
+}
+
+transformer::transformer(const model_config& config, const checkpoint& weights,
+                         const svd_cache& svd, c10::ScalarType dtype,
+                         c10::Device device)
+    : config_(config),
+      weights_(weights),
+      svd_(svd),
+      dtype_(dtype),
+      device_(device) {}
+
+result<std::unique_ptr<transformer>> transformer::load(
+    const model_config& config, const checkpoint& weights, const svd_cache& svd,
+    c10::ScalarType dtype, c10::Device device) {
+  auto model = std::unique_ptr<transformer>(
+      new transformer{config, weights, svd, dtype, device});
+  loader load{weights, {}};
+  const auto hidden = config.hidden;
+  const auto as_norm = [&](const at::Tensor& w) {
+    return w.defined() ? w.to(device).to(at::kFloat).contiguous() : w;
+  };
+  model->embedding_vh_ =
+      load("model.embed_tokens.weight", {config.vocabulary, hidden});
+  model->head_vh_ = config.tied_embeddings
+                        ? model->embedding_vh_
+                        : load("lm_head.weight", {config.vocabulary, hidden});
+  model->final_norm_h_ = as_norm(load("model.norm.weight", {hidden}));
+  const svf_layout layout{config, svf_targets::all};
+  for (std::int64_t l = 0; l < config.layers; ++l) {
+    const auto prefix = "model.layers." + std::to_string(l) + ".";
+    for (const char* name : {"input_layernorm", "post_attention_layernorm"})
+      model->norms_h_.push_back(
+          as_norm(load(prefix + name + ".weight", {hidden})));
+    for (const auto& [first, last] : shared_input) {
+      std::vector<svf_linear::part> parts;
+      for (int k = first; k < last; ++k) {
+        const auto kind = static_cast<projection_kind>(k);
+        const auto& p = layout.projections()[static_cast<std::size_t>(
+            layout.find(l, kind))];
+        const bool bias = kind < projection_kind::output
+                              ? config.query_key_value_bias
+                          : kind == projection_kind::output ? config.output_bias
+                                                            : config.mlp_bias;
+        auto weight = load(p.weight, {p.out_features, p.in_features});
+        const auto stem = p.weight.substr(0, p.weight.rfind('.'));
+        parts.push_back(
+            {p, std::move(weight),
+             bias ? load(stem + ".bias", {p.out_features}) : at::Tensor{}});
+      }
+      if (load.failure) return *load.failure;
+      model->linears_.emplace_back(std::move(parts), dtype, device);
+    }
+  }
+  if (load.failure) return *load.failure;
+  if (!device.is_cpu()) model->embedding_vh_ = model->embedding_vh_.to(device);
+  model->head_ = linear_weight{model->head_vh_.to(device).to(dtype)};
+  return model;
+}
+
+const at::Tensor& transformer::norm(std::int64_t layer, int which) const {
+  return norms_h_[static_cast<std::size_t>(2 * layer + which)];
+}
+
+const kernels::rotary_table& transformer::rotary(std::int64_t positions) {
+  if (!rotary_.cos_pd.defined() || rotary_.cos_pd.size(0) < positions) {
+    // Training differentiates through products with the table.
+    const c10::InferenceMode off{false};
+    std::int64_t size = 256;
+    while (size < positions) size *= 2;
+    auto table = make_rotary_table(config_, size);
+    rotary_ = {table.cos_pd.to(device_), table.sin_pd.to(device_)};
+  }
+  return rotary_;
+}
+
+result<void> transformer::load_factors(const svf_layout& layout) {
+  const c10::InferenceMode off{false};
+  for (const auto& p : layout.projections()) {
+    auto loaded = linears_[linear_of(p.layer, p.kind)].load_factors(svd_, weights_);
+    if (!loaded) return loaded;
+  }
+  return {};
+}
+
+dense_copies::weights transformer::build_dense(
+    const singular_delta& delta) const {
+  dense_copies::weights copy(linears_.size());
+  for (std::size_t i = 0; i < linears_.size(); ++i) {
+    const auto& linear = linears_[i];
+    const auto p = delta.layout().find(linear.layer(), linear.first_kind());
+    if (p < 0) continue;
+    copy[i] = linear.materialise(delta.d().narrow(
+        0, delta.layout().offset(static_cast<std::size_t>(p)),
+        linear.ranks()));
+  }
+  return copy;
+}
+
+result<void> transformer::warm(const delta_ref& delta) {
+  const c10::InferenceMode inference;
+  if (!delta || dense_.find(delta->digest())) return {};
+  if (auto loaded = load_factors(delta->layout()); !loaded) return loaded;
+  dense_.put(delta->digest(), build_dense(*delta));
+  return {};
+}
+
+result<linear_plan> transformer::choose_plan(const step_deltas& deltas,
+                                             copies& dense) {
+  if (deltas.all_base()) return linear_plan::base;
+  for (const auto& delta : deltas.distinct())
+    if (auto loaded = load_factors(delta->layout()); !loaded)
+      return loaded.error();
+  if (forced_ && *forced_ != linear_plan::dense) return *forced_;
+
+  const auto collect = [&] {
+    dense.clear();
+    for (const auto& delta : deltas.distinct()) {
+      dense.push_back(dense_.find(delta->digest()));
+      if (!dense.back()) return false;
+    }
+    return true;
+  };
+  if (forced_) {
+    for (const auto& delta : deltas.distinct())
+      dense.push_back(std::make_shared<const dense_copies::weights>(
+          build_dense(*delta)));
+    return linear_plan::dense;
+  }
+  // Rows of several mixtures would read as many copies of the weights; the
+  // delta plan reads its factors once for all of them.
+  if (!deltas.uniform()) return linear_plan::delta;
+  if (collect()) return linear_plan::dense;
+  const auto& delta = *deltas.distinct().front();
+  // Price of a copy in rows of the delta plan: Σ m n r / Σ r (m + n).
+  double build = 0, row = 0, bytes = 0;
+  for (const auto& p : delta.layout().projections()) {
+    const auto m = static_cast<double>(p.out_features);
+    const auto n = static_cast<double>(p.in_features);
+    const auto r = static_cast<double>(p.rank());
+    build += m * n * r;
+    row += r * (m + n);
+    bytes += m * n * static_cast<double>(c10::elementSize(dtype_));
+  }
+  const auto rows = static_cast<std::int64_t>(deltas.rows().size());
+  if (!dense_.fits(static_cast<std::int64_t>(bytes)) ||
+      static_cast<double>(dense_.charge(delta.digest(), rows)) < build / row)
+    return linear_plan::delta;
+  dense.assign(1, dense_.put(delta.digest(), build_dense(delta)));
+  return linear_plan::dense;
+}
+
+struct transformer::step_context {
+  const step_deltas& deltas;
+  linear_plan plan;
+  copies dense;
+};
+
+at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
+                              const step_context& c) const {
+  const auto& linear = linears_[i];
+  if (c.plan == linear_plan::base) return linear.apply_base(x_tn);
+  if (c.plan == linear_plan::dense) {
+    const auto weight_of = [&](const delta_run& run) -> const linear_weight* {
+      if (run.delta < 0) return nullptr;
+      const auto& w = (*c.dense[static_cast<std::size_t>(run.delta)])[i];
+      return w.defined() ? &w : nullptr;
+    };
+    std::vector<at::Tensor> parts;
+    for (const auto& run : c.deltas.runs()) {
+      const auto rows = x_tn.narrow(0, run.begin, run.end - run.begin);
+      const auto* weight = weight_of(run);
+      parts.push_back(weight ? linear.apply_dense(rows, *weight)
+                             : linear.apply_base(rows));
+    }
+    return parts.size() == 1 ? parts.front() : at::cat(parts, 0);
+  }
+  const auto d_gr =
+      c.deltas.columns(linear.layer(), linear.first_kind(), linear.ranks());
+  if (!d_gr.defined()) return linear.apply_base(x_tn);
+  return c.plan == linear_plan::factored
+             ? linear.apply_factored(x_tn, d_gr, c.deltas.rows())
+             : linear.apply_delta(x_tn, d_gr, c.deltas.rows(),
+                                  c.deltas.first_adapted());
+}
+
+result<at::Tensor> transformer::forward(const packed_step& step) {
+  const c10::InferenceMode inference;
+  std::vector<std::int64_t> counts;
+  std::int64_t positions = 0;
+  for (const auto& span : step.spans) {
+    counts.push_back(span.end - span.begin);
+    positions = std::max(positions, span.position + counts.back());
+  }
+  const step_deltas deltas{config_, step.deltas, counts, device_};
+  copies dense;
+  auto plan = choose_plan(deltas, dense);
+  if (!plan) return plan.error();
+  const step_context context{deltas, *plan, std::move(dense)};
+  const auto& rotary_tables = rotary(positions);
+  const auto window = config_.sliding_window.value_or(0);
+
+  auto x_th = embedding_vh_.index_select(0, to_index(step.tokens, device_))
+                  .to(at::kFloat);
+  at::Tensor update_th;
+  for (std::int64_t l = 0; l < config_.layers; ++l) {
+    const auto first = static_cast<std::size_t>(l) * linears_per_layer;
+    const auto normed_th = kernels::add_rms_norm(
+        x_th, update_th, norm(l, 0), config_.norm_epsilon, dtype_);
+    auto qkv_tn = apply(first + query_key_value, normed_th, context);
+    kernels::rotate_and_store(qkv_tn, step.spans, rotary_tables, l,
+                              config_.heads, config_.kv_heads);
+    const auto attended_tq = kernels::attend(
+        qkv_tn, step.spans, l, config_.heads, config_.kv_heads, window);
+    update_th = apply(first + attention_output, attended_tq, context);
+    const auto mlp_in_th = kernels::add_rms_norm(
+        x_th, update_th, norm(l, 1), config_.norm_epsilon, dtype_);
+    const auto gated_ti = kernels::silu_multiply(
+        apply(first + gate_up, mlp_in_th, context));
+    update_th = apply(first + down, gated_ti, context);
+  }
+  if (step.logit_rows.size() < step.tokens.size()) {
+    std::vector<std::int64_t> rows = step.logit_rows;
+    const auto index =
+        at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},
+                      at::kLong)
+            .to(device_);
+    x_th = x_th.index_select(0, index);
+    update_th = update_th.index_select(0, index);
+  }
+  return kernels::add_rms_norm(x_th, update_th, final_norm_h_,
+                               config_.norm_epsilon, dtype_);
+}
+
+at::Tensor transformer::logits(const at::Tensor& hidden_rh) const {
+  const c10::InferenceMode inference;
+  return head_.apply(hidden_rh).to(at::kFloat).to(at::kCPU);
+}
+
+std::vector<float> transformer::log_probabilities(
+    const at::Tensor& hidden_rh, std::span<const token_id> targets) const {
+  const c10::InferenceMode inference;
+  const auto rows_at_once = std::max<std::int64_t>(
+      1, (std::int64_t{32} << 20) / (4 * config_.vocabulary));
+  std::vector<float> out;
+  out.reserve(targets.size());
+  for (std::int64_t b = 0; b < hidden_rh.size(0); b += rows_at_once) {
+    const auto count = std::min(rows_at_once, hidden_rh.size(0) - b);
+    const auto logits_rv =
+        head_.apply(hidden_rh.narrow(0, b, count)).to(at::kFloat);
+    const auto chosen = to_index(
+        targets.subspan(static_cast<std::size_t>(b),
+                        static_cast<std::size_t>(count)),
+        device_);
+    const auto log_p = (logits_rv.gather(1, chosen.unsqueeze(1)).squeeze(1) -
+                        at::logsumexp(logits_rv, {1}))
+                           .to(at::kCPU);
+    const auto* p = log_p.const_data_ptr<float>();
+    out.insert(out.end(), p, p + count);
+  }
+  return out;
+}
+
+}  // namespace t2

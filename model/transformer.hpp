@@ -1,0 +1,102 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "config/result.hpp"
+#include "model/checkpoint.hpp"
+#include "model/dense_copies.hpp"
+#include "model/kernels.hpp"
+#include "model/linear_plan.hpp"
+#include "model/model_config.hpp"
+#include "model/svd_cache.hpp"
+#include "model/svf_linear.hpp"
+#include "text/tokenizer.hpp"
+
+namespace t2 {
+
+/// A packed ragged batch: prefill chunks, decode rows and texts to score
+/// beside each other, each span of consecutive tokens under its own delta.
+struct packed_step {
+  std::vector<token_id> tokens;                 // T
+  std::vector<kernels::attention_span> spans;   // cover 0 .. T in order
+  std::vector<delta_ref> deltas;                // one for each span
+  std::vector<std::int64_t> logit_rows;         // of the T tokens, ascending
+};
+
+/// The decoder of the Llama family over packed steps. Weights are immutable;
+/// factors, dense copies and the rotary table grow on use: one thread.
+class transformer {
+ public:
+  static result<std::unique_ptr<transformer>> load(
+      const model_config& config, const checkpoint& weights,
+      const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
+
+  /// Runs a step and stores its keys and values. Returns the normalised hidden
+  /// states of logit_rows, [rows, H], in the compute type.
+  result<at::Tensor> forward(const packed_step& step);
+
+  /// float32 [rows, V] on the CPU.
+  at::Tensor logits(const at::Tensor& hidden_rh) const;
+  /// log p(targets[i]) under row i; the vocabulary's logits of at most about
+  /// 32 MiB exist at a time.
+  std::vector<float> log_probabilities(const at::Tensor& hidden_rh,
+                                       std::span<const token_id> targets) const;
+
+  /// Runs every adapted row under this plan (tests, benchmarks); none: chosen
+  /// by step_plan().
+  void force_plan(std::optional<linear_plan> plan) { forced_ = plan; }
+  void set_dense_budget(std::int64_t bytes) { dense_ = dense_copies{bytes}; }
+  const dense_copies& dense() const { return dense_; }
+  /// Builds the dense copy of a mixture now, e.g. before its first query.
+  result<void> warm(const delta_ref& delta);
+
+  const model_config& config() const { return config_; }
+  c10::ScalarType dtype() const { return dtype_; }
+  c10::Device device() const { return device_; }
+
+  // What training needs of the base (svf_training.cpp).
+  std::vector<svf_linear>& linears() { return linears_; }
+  const at::Tensor& embedding() const { return embedding_vh_; }
+  const at::Tensor& head() const { return head_vh_; }
+  const at::Tensor& norm(std::int64_t layer, int which) const;
+  const at::Tensor& final_norm() const { return final_norm_h_; }
+  const kernels::rotary_table& rotary(std::int64_t positions);
+
+  result<void> load_factors(const svf_layout& layout);
+  /// Index of the linear that holds a projection.
+  static std::size_t linear_of(std::int64_t layer, projection_kind kind);
+
+ private:
+  using copies = std::vector<std::shared_ptr<const dense_copies::weights>>;
+  struct step_context;
+
+  transformer(const model_config& config, const checkpoint& weights,
+              const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
+  result<linear_plan> choose_plan(const step_deltas& deltas, copies& dense);
+  dense_copies::weights build_dense(const singular_delta& delta) const;
+  at::Tensor apply(std::size_t linear, const at::Tensor& x_tn,
+                   const step_context& context) const;
+
+  model_config config_;
+  checkpoint weights_;
+  svd_cache svd_;
+  c10::ScalarType dtype_;
+  c10::Device device_;
+  std::optional<linear_plan> forced_;
+  dense_copies dense_{std::int64_t{1} << 30};
+
+  at::Tensor embedding_vh_;  // as stored
+  at::Tensor head_vh_;       // as stored
+  linear_weight head_;
+  at::Tensor final_norm_h_;
+  std::vector<at::Tensor> norms_h_;   // two for each layer, float32
+  std::vector<svf_linear> linears_;   // four for each layer
+  kernels::rotary_table rotary_;
+};
+
+}  // namespace t2

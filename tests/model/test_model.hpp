@@ -1,0 +1,40 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "model/language_model.hpp"
+
+namespace t2 {
+
+inline std::filesystem::path test_asset(const std::string& name) {
+  return std::filesystem::path{T2_TEST_ASSETS} / name;
+}
+
+/// A folder of this process, for SVD caches and other files.
+inline std::filesystem::path test_folder() {
+  const auto folder = std::filesystem::path{testing::TempDir()} /
+                      ("t2-test-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+/// A model of tests/assets; null and a failed test if it does not load.
+inline std::shared_ptr<language_model> load_test_model(
+    const std::string& name, const std::string& dtype) {
+  auto model = language_model::load({.folder = test_asset(name),
+                                     .device = "cpu",
+                                     .dtype = dtype,
+                                     .svd_cache = test_folder() / "svd"});
+  if (!model) {
+    ADD_FAILURE() << model.error().message;
+    return nullptr;
+  }
+  return *model;
+}
+
+}  // namespace t2
