@@ -4,7 +4,8 @@
 # Running it again does nothing when all is there.
 #   tools/setup.sh [--cuda] [--peers]
 #     --cuda    LibTorch with its CUDA libraries, and nvcc (about 5 GB)
-#     --peers   what bench/peers.py compares with: transformers
+#     --peers   what bench/peers.py compares with: transformers and all of
+#               Python's torch, in .venv-peers (about 5 GB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,7 @@ for argument in "$@"; do
   case $argument in
     --cuda) cuda=1 ;;
     --peers) peers=1 ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "setup.sh: unknown argument '$argument' (expected --cuda, --peers)" >&2; exit 2 ;;
   esac
 done
@@ -62,6 +63,8 @@ elif ! have torch $torch || ! have nvidia-cuda-runtime 13.0.96; then
     nvidia-cuda-cupti==13.0.85
 fi
 if ((peers)); then
-  pip transformers==5.23.0 safetensors numpy typing-extensions sympy networkx \
-    jinja2 filelock fsspec
+  # Python's torch wants all its CUDA libraries even on a CPU: kept apart.
+  [ -x .venv-peers/bin/pip ] || python3 -m venv .venv-peers
+  .venv-peers/bin/pip install -q --disable-pip-version-check "torch==$torch" \
+    transformers==5.23.0 safetensors numpy
 fi

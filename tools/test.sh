@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds t2 and runs all its tests.
+#   tools/test.sh [PRESET]     release (default), debug, asan; see CONTRIBUTING.md
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-release}
+case $preset in
+  release | debug | asan | tsan) ;;
+  -h | --help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) echo "test.sh: unknown preset '$preset' (expected release, debug, asan, tsan)" >&2; exit 2 ;;
+esac
+
+tools/setup.sh
+cmake --preset "$preset" >/dev/null
+cmake --build --preset "$preset"
+selection=()
+case $preset in
+  asan)
+    # LibTorch and CAF keep what they allocate once until the process ends.
+    export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    ;;
+  tsan)
+    export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:history_size=4
+    selection=(-R '^actors$')
+    ;;
+esac
+# Test programs run one after the other: each uses all cores.
+ctest --test-dir "build/$preset" --output-on-failure "${selection[@]}"
