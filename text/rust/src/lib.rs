@@ -1,0 +1,113 @@
+//! The text room's Rust half: Hugging Face tokenizers and chat templates
+//! behind one bridge. See tokenizer.rs and chat/.
+
+mod chat;
+mod failure;
+mod guard;
+mod limits;
+mod regex;
+mod split;
+mod stream;
+mod tokenizer;
+
+use failure::Outcome;
+use stream::Stream;
+use tokenizer::Tokenizer;
+
+/// A parameter must not be named like a C++ keyword: the bridge copies names.
+#[cxx::bridge(namespace = "t2::text_rust")]
+mod ffi {
+    struct Message<'a> {
+        role: &'a [u8],
+        content: &'a [u8],
+    }
+
+    /// A special token that a template may print, such as bos_token.
+    struct NamedToken<'a> {
+        name: &'a [u8],
+        content: &'a [u8],
+    }
+
+    /// What a folder says of its template; `names` and `contents` are pairs.
+    struct TemplateFiles {
+        found: bool,
+        source: String,
+        names: Vec<String>,
+        contents: Vec<String>,
+    }
+
+    extern "Rust" {
+        type Tokenizer;
+        fn load_tokenizer(json: &[u8]) -> Result<Box<Tokenizer>>;
+        fn encode(self: &Tokenizer, text: &[u8], add_special_tokens: bool) -> Result<Vec<i32>>;
+        fn decode(self: &Tokenizer, ids: &[i32], skip_special_tokens: bool) -> Result<String>;
+        fn vocab_size(self: &Tokenizer) -> i32;
+        fn token_to_id(self: &Tokenizer, token: &[u8]) -> i32;
+        fn is_special(self: &Tokenizer, id: i32) -> bool;
+
+        type Stream;
+        fn new_stream(skip_special_tokens: bool) -> Box<Stream>;
+        fn push(self: &mut Stream, tokenizer: &Tokenizer, id: i32) -> Result<String>;
+        fn finish(self: &mut Stream, tokenizer: &Tokenizer) -> Result<String>;
+
+        fn read_template(config: &[u8], jinja_file: &[u8], has_jinja_file: bool) -> Result<TemplateFiles>;
+        fn render_template(
+            source: &[u8],
+            messages: &[Message],
+            tokens: &[NamedToken],
+            add_generation_prompt: bool,
+            local_seconds: i64,
+            fuel: u64,
+        ) -> Result<String>;
+    }
+}
+
+fn load_tokenizer(json: &[u8]) -> Outcome<Box<Tokenizer>> {
+    guard::guarded_deep(|| Tokenizer::load(json).map(Box::new))
+}
+
+fn new_stream(skip_special_tokens: bool) -> Box<Stream> {
+    Box::new(Stream::new(skip_special_tokens))
+}
+
+fn read_template(
+    config: &[u8],
+    jinja_file: &[u8],
+    has_jinja_file: bool,
+) -> Outcome<ffi::TemplateFiles> {
+    guard::guarded_deep(|| {
+        let jinja_file = has_jinja_file.then_some(jinja_file);
+        let files = chat::config::read(config, jinja_file)?;
+        let (names, contents) = files.tokens.into_iter().unzip();
+        Ok(ffi::TemplateFiles {
+            found: files.source.is_some(),
+            source: files.source.unwrap_or_default(),
+            names,
+            contents,
+        })
+    })
+}
+
+fn render_template(
+    source: &[u8],
+    messages: &[ffi::Message],
+    tokens: &[ffi::NamedToken],
+    add_generation_prompt: bool,
+    local_seconds: i64,
+    fuel: u64,
+) -> Outcome<String> {
+    guard::guarded_deep(|| {
+        let messages: Vec<_> =
+            messages.iter().map(|one| (one.role, one.content)).collect();
+        let tokens: Vec<_> =
+            tokens.iter().map(|one| (one.name, one.content)).collect();
+        chat::render(&chat::Request {
+            source,
+            messages: &messages,
+            tokens: &tokens,
+            add_generation_prompt,
+            local_seconds,
+            fuel,
+        })
+    })
+}

@@ -1,0 +1,63 @@
+#include "text/tokenizer.hpp"
+
+#include "text/bridge.hpp"
+
+namespace t2 {
+
+using namespace text_bridge;
+
+namespace {
+
+constexpr std::uint64_t max_file_bytes = 64 << 20;
+
+}  // namespace
+
+tokenizer::tokenizer(std::unique_ptr<bridge> rust) : bridge_(std::move(rust)) {}
+tokenizer::~tokenizer() = default;
+
+result<std::shared_ptr<const tokenizer>> tokenizer::load(
+    const std::filesystem::path& folder) {
+  const auto file = folder / "tokenizer.json";
+  auto json = read_file(file, max_file_bytes);
+  if (!json) return json.error();
+  if (!*json) return error{ec::not_found, file.string() + ": no such file"};
+  auto loaded =
+      attempt<std::shared_ptr<const tokenizer>>([&]() {
+        auto rust = std::make_unique<bridge>(
+            bridge{text_rust::load_tokenizer(bytes_of(**json))});
+        return std::shared_ptr<const tokenizer>(new tokenizer(std::move(rust)));
+      });
+  if (!loaded)
+    return error{loaded.error().code,
+                 file.string() + ": " + loaded.error().message};
+  return loaded;
+}
+
+result<std::vector<token_id>> tokenizer::encode(std::string_view text,
+                                                bool add_special_tokens) const {
+  return attempt<std::vector<token_id>>([&] {
+    const auto ids = bridge_->box->encode(bytes_of(text), add_special_tokens);
+    return std::vector<token_id>(ids.begin(), ids.end());
+  });
+}
+
+result<std::string> tokenizer::decode(std::span<const token_id> ids,
+                                      bool skip_special_tokens) const {
+  return attempt<std::string>([&] {
+    return string_of(
+        bridge_->box->decode({ids.data(), ids.size()}, skip_special_tokens));
+  });
+}
+
+int tokenizer::vocab_size() const { return bridge_->box->vocab_size(); }
+
+std::optional<token_id> tokenizer::token_to_id(std::string_view token) const {
+  const token_id id = bridge_->box->token_to_id(bytes_of(token));
+  return id < 0 ? std::nullopt : std::optional(id);
+}
+
+bool tokenizer::is_special(token_id id) const {
+  return bridge_->box->is_special(id);
+}
+
+}  // namespace t2
