@@ -1,0 +1,229 @@
+#include "http/json_forms.hpp"
+
+#include <utility>
+
+namespace t2 {
+namespace {
+
+/// A text of which none is an empty one.
+ordered_json text_or_null(const std::string& text) {
+  if (text.empty()) return nullptr;
+  return text;
+}
+
+ordered_json usage_form(const answer_part& whole) {
+  return {{"prompt_tokens", whole.prompt_tokens},
+          {"completion_tokens", whole.answer_tokens},
+          {"total_tokens", whole.prompt_tokens + whole.answer_tokens}};
+}
+
+ordered_json head_form(const completion_head& head, const char* object) {
+  return {{"id", head.id},
+          {"object", object},
+          {"created", head.created},
+          {"model", head.model}};
+}
+
+ordered_json finish_form(const std::optional<std::string>& reason) {
+  if (!reason) return nullptr;
+  return *reason;
+}
+
+}  // namespace
+
+ordered_json form_of_completion(const completion_head& head,
+                                const std::string& text,
+                                const answer_part& whole,
+                                const routing& route) {
+  const bool chat = head.kind == completion_kind::chat;
+  ordered_json form =
+      head_form(head, chat ? "chat.completion" : "text_completion");
+  ordered_json choice = {{"index", 0}};
+  if (chat) {
+    choice["message"] = {{"role", "assistant"}, {"content", text}};
+  } else {
+    choice["text"] = text;
+  }
+  choice["finish_reason"] = finish_form(whole.finish_reason);
+  form["choices"] = ordered_json::array({std::move(choice)});
+  form["usage"] = usage_form(whole);
+  form["t2"] = form_of(route);
+  form["t2"]["log_probability"] = whole.log_probability;
+  return form;
+}
+
+ordered_json form_of_chunk(const completion_head& head,
+                           const answer_part& part, bool first) {
+  const bool chat = head.kind == completion_kind::chat;
+  ordered_json form =
+      head_form(head, chat ? "chat.completion.chunk" : "text_completion");
+  ordered_json choice = {{"index", 0}};
+  if (chat) {
+    ordered_json delta = ordered_json::object();
+    if (first) delta["role"] = "assistant";
+    if (!part.text.empty() || first) delta["content"] = part.text;
+    choice["delta"] = std::move(delta);
+  } else {
+    choice["text"] = part.text;
+  }
+  choice["finish_reason"] = finish_form(part.finish_reason);
+  form["choices"] = ordered_json::array({std::move(choice)});
+  if (part.route) form["t2"] = form_of(*part.route);
+  return form;
+}
+
+ordered_json form_of_usage_chunk(const completion_head& head,
+                                 const answer_part& whole) {
+  const bool chat = head.kind == completion_kind::chat;
+  ordered_json form =
+      head_form(head, chat ? "chat.completion.chunk" : "text_completion");
+  form["choices"] = ordered_json::array();
+  form["usage"] = usage_form(whole);
+  form["t2"] = {{"log_probability", whole.log_probability}};
+  return form;
+}
+
+ordered_json form_of(const health_report& health) {
+  return {{"ready", health.ready},
+          {"state", health.state},
+          {"model", health.model},
+          {"fingerprint", health.fingerprint},
+          {"device", health.device},
+          {"dtype", health.dtype},
+          {"queued", health.queued},
+          {"running", health.running},
+          {"searches", health.searches},
+          {"trainings", health.trainings},
+          {"answered", health.answered},
+          {"adaptations_computed", health.adaptations_computed},
+          {"adaptations_reused", health.adaptations_reused},
+          {"restarts", health.restarts}};
+}
+
+ordered_json form_of(const mixture_summary& mixture) {
+  ordered_json components = ordered_json::array();
+  for (const auto& part : mixture.components) {
+    components.push_back({{"expert", part.expert},
+                          {"version", part.version},
+                          {"alpha", part.alpha}});
+  }
+  return {{"rule", text_or_null(mixture.rule)},
+          {"components", std::move(components)}};
+}
+
+ordered_json form_of(const routing& route) {
+  ordered_json form = {{"strategy", route.strategy},
+                       {"task", text_or_null(route.task)},
+                       {"label", text_or_null(route.label)},
+                       {"confidence", nullptr},
+                       {"adaptation", text_or_null(route.adaptation_key)},
+                       {"cached", route.from_cache},
+                       {"mixture", form_of(route.mixture)}};
+  if (!route.label.empty()) form["confidence"] = route.confidence;
+  return form;
+}
+
+ordered_json form_of(const store_example& example) {
+  ordered_json form = {{"id", example.id}};
+  const ordered_json extra = embedded_json(example.extra_json);
+  if (!extra.is_object() || !extra.contains("messages")) {
+    form["prompt"] = example.prompt;
+  }
+  form["answer"] = example.answer;
+  if (extra.is_object()) form.update(extra);
+  return form;
+}
+
+ordered_json form_of(const store_task& task) {
+  ordered_json examples = ordered_json::array();
+  for (const auto& example : task.examples) {
+    examples.push_back(form_of(example));
+  }
+  return {{"object", "task"},
+          {"name", task.name},
+          {"base", task.base},
+          {"description", task.description},
+          {"reward", task.reward},
+          {"options", embedded_json(task.options_json)},
+          {"created", task.created},
+          {"examples", std::move(examples)}};
+}
+
+ordered_json form_of(const store_expert& expert) {
+  return {{"object", "expert"},
+          {"name", expert.name},
+          {"base", expert.base},
+          {"description", expert.description},
+          {"version", expert.current_version},
+          {"created", expert.created}};
+}
+
+ordered_json form_of(const store_expert_version& version) {
+  return {{"object", "expert.version"},
+          {"expert", version.expert},
+          {"version", version.version},
+          {"base", version.base},
+          {"bytes", version.z_bytes},
+          {"sha256", version.sha256},
+          {"parent", version.parent_version},
+          {"norm", version.norm},
+          {"targets", version.targets},
+          {"provenance", embedded_json(version.provenance_json)},
+          {"created", version.created}};
+}
+
+ordered_json form_of(const store_adaptation& adaptation) {
+  ordered_json used = ordered_json::array();
+  for (const auto& ref : adaptation.used) {
+    used.push_back({{"expert", ref.expert}, {"version", ref.version}});
+  }
+  return {{"object", "adaptation"},
+          {"key", adaptation.key},
+          {"base", adaptation.base},
+          {"accepted", adaptation.accepted},
+          {"truncated", adaptation.truncated},
+          {"mixture", embedded_json(adaptation.mixture_json)},
+          {"scores", embedded_json(adaptation.scores_json)},
+          {"cost", embedded_json(adaptation.cost_json)},
+          {"used", std::move(used)},
+          {"created", adaptation.created}};
+}
+
+ordered_json form_of(const adapt_progress& progress) {
+  return {{"iteration", progress.iteration},
+          {"iterations", progress.iterations},
+          {"best_score", progress.best_score},
+          {"base_score", progress.base_score},
+          {"tokens", progress.tokens},
+          {"seconds", progress.seconds}};
+}
+
+ordered_json form_of(const adapt_report& report) {
+  ordered_json form = form_of(report.adaptation);
+  form["reused"] = report.reused;
+  return form;
+}
+
+ordered_json form_of(const train_progress& progress) {
+  return {{"step", progress.step},
+          {"steps", progress.steps},
+          {"loss", progress.loss},
+          {"validation_loss", progress.validation_loss},
+          {"gradient_norm", progress.gradient_norm},
+          {"learning_rate", progress.learning_rate},
+          {"seconds", progress.seconds}};
+}
+
+ordered_json form_of(const audit_entry& entry) {
+  return {{"sequence", entry.sequence},
+          {"time", entry.time},
+          {"action", entry.action},
+          {"subject", entry.subject},
+          {"detail", embedded_json(entry.detail_json)}};
+}
+
+ordered_json model_form(const std::string& id, const std::string& kind) {
+  return {{"id", id}, {"object", "model"}, {"owned_by", "t2"}, {"kind", kind}};
+}
+
+}  // namespace t2

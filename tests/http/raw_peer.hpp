@@ -1,0 +1,77 @@
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "http/unix_socket.hpp"
+
+namespace t2::test {
+
+/// A peer that says whatever bytes a test wants.
+class raw_peer {
+ public:
+  explicit raw_peer(const std::filesystem::path& socket) {
+    const auto fd = connect_unix_socket(socket);
+    fd_ = fd ? *fd : -1;
+  }
+  ~raw_peer() { close(); }
+  raw_peer(const raw_peer&) = delete;
+  raw_peer& operator=(const raw_peer&) = delete;
+
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+  bool connected() const { return fd_ >= 0; }
+
+  /// False: the server has closed.
+  bool say(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+
+  /// Everything until the server closes (or is silent for 20 s).
+  std::string hear_all() {
+    while (hear_more()) {
+    }
+    return heard_;
+  }
+
+  /// Everything until `text` has come; then the rest stays for the next call.
+  std::string hear_until(std::string_view text) {
+    std::size_t at = 0;
+    while ((at = heard_.find(text)) == std::string::npos) {
+      if (!hear_more()) return std::exchange(heard_, {});
+    }
+    const std::string until = heard_.substr(0, at + text.size());
+    heard_.erase(0, at + text.size());
+    return until;
+  }
+
+ private:
+  bool hear_more() {
+    pollfd ready{fd_, POLLIN, 0};
+    if (::poll(&ready, 1, 20'000) != 1) return false;
+    std::array<char, 4096> bytes;
+    const auto got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    if (got <= 0) return false;
+    heard_.append(bytes.data(), static_cast<std::size_t>(got));
+    return true;
+  }
+
+  int fd_ = -1;
+  std::string heard_;
+};
+
+}  // namespace t2::test
