@@ -155,9 +155,9 @@ bool svd_quality::acceptable() const {
          orthogonality_v <= svd_tolerance::orthogonality;
 }
 
-svd_quality measure_svd(const at::Tensor& w_mn, const at::Tensor& u_mr,
-                        const at::Tensor& s_r, const at::Tensor& v_nr) {
+svd_quality measure_svd(const at::Tensor& w_mn, const svd_factors& factors) {
   const at::NoGradGuard no_gradients;
+  const auto& [u_mr, s_r, v_nr] = factors;
   const auto w = w_mn.to(at::kFloat);
   const auto x_np = probes(w.size(1), w.options());
   const auto difference_mp =
@@ -176,6 +176,13 @@ svd_quality measure_svd(const at::Tensor& w_mn, const at::Tensor& u_mr,
 }
 
 result<svd_factors> decompose(const at::Tensor& w_mn, svd_method method) {
+  auto checked = decompose_checked(w_mn, method);
+  if (!checked) return checked.error();
+  return std::move(checked->factors);
+}
+
+result<checked_svd> decompose_checked(const at::Tensor& w_mn,
+                                      svd_method method) {
   const at::NoGradGuard no_gradients;
   if (w_mn.dim() != 2 || w_mn.numel() == 0)
     return error{ec::invalid_argument,
@@ -191,11 +198,11 @@ result<svd_factors> decompose(const at::Tensor& w_mn, svd_method method) {
     try {
       auto raw = run(w, attempt);
       if (!raw) continue;
-      auto factors = with_fixed_signs(std::move(*raw));
-      factors.method = attempt;
-      factors.quality =
-          measure_svd(w, factors.u_mr, factors.s_r, factors.v_nr);
-      if (factors.quality.acceptable()) return factors;
+      checked_svd out{.factors = with_fixed_signs(std::move(*raw)),
+                      .method = attempt,
+                      .quality = {}};
+      out.quality = measure_svd(w, out.factors);
+      if (out.quality.acceptable()) return out;
     } catch (const std::exception& problem) {
       // LAPACK that does not converge, or no memory: one line of it.
       trouble = problem.what();

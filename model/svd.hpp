@@ -49,6 +49,10 @@ struct svd_factors {
   at::Tensor u_mr;
   at::Tensor s_r;
   at::Tensor v_nr;
+};
+
+struct checked_svd {
+  svd_factors factors;
   svd_method method = svd_method::gram64;  // the one that passed the check
   svd_quality quality;
 };
@@ -56,11 +60,13 @@ struct svd_factors {
 /// Decomposes a weight of any float dtype on its device, and checks the result;
 /// what fails the check is done again by gesdd64. Errors: invalid_argument for
 /// what is no matrix or not finite, internal if not even gesdd64 passes.
+result<checked_svd> decompose_checked(const at::Tensor& w_mn,
+                                      svd_method method = svd_method::gram64);
+/// The same without the findings.
 result<svd_factors> decompose(const at::Tensor& w_mn,
                               svd_method method = svd_method::gram64);
 
 /// Measures factors against the weight they came from.
-svd_quality measure_svd(const at::Tensor& w_mn, const at::Tensor& u_mr,
-                        const at::Tensor& s_r, const at::Tensor& v_nr);
+svd_quality measure_svd(const at::Tensor& w_mn, const svd_factors& factors);
 
 }  // namespace t2
