@@ -178,7 +178,7 @@ result<safetensors_file> safetensors_file::read(
                                   std::to_string(header_size) +
                                   " bytes, found a file of " +
                                   std::to_string(bytes.size()) +
-                                  " (truncated)"};
+                                  " bytes (truncated)"};
   const std::string_view json{
       reinterpret_cast<const char*>(bytes.data()) + length_bytes, header_size};
   auto header = parse_safetensors_header(json, name);
