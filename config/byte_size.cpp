@@ -28,9 +28,8 @@ constexpr std::array<quantity_unit, 5> print_units{{{"", 1},
 
 result<std::int64_t> parse_byte_size(std::string_view text) {
   if (const auto bytes = parse_quantity(text, read_units)) return *bytes;
-  return error{ec::invalid_argument,
-               "expected a size such as 512MiB, found '" + std::string(text) +
-                   "'"};
+  return error{ec::invalid_argument, "expected a size such as 512MiB, found '" +
+                                         std::string(text) + "'"};
 }
 
 std::string print_byte_size(std::int64_t bytes) {

@@ -179,9 +179,9 @@ result<invocation> parse_command_line(const program& program,
 
   const std::size_t at =
       has_commands ? first_word(common, before) : before.size();
-  if (std::find(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at),
-                "--version") !=
-      before.begin() + static_cast<std::ptrdiff_t>(at)) {
+  if (std::find(
+          before.begin(), before.begin() + static_cast<std::ptrdiff_t>(at),
+          "--version") != before.begin() + static_cast<std::ptrdiff_t>(at)) {
     return with_text(program.name + " " + program.version + "\n");
   }
   if (!has_commands) {
@@ -191,7 +191,8 @@ result<invocation> parse_command_line(const program& program,
 
   const auto words = before.subspan(at);
   if (words.empty()) {
-    if (arguments.empty() || wants_help) return with_text(program_help(program));
+    if (arguments.empty() || wants_help)
+      return with_text(program_help(program));
     // A flag that nobody knows is the nearer mistake than a missing command.
     if (auto flags = parse_flags(common, arguments); !flags) {
       return flags.error();
@@ -211,8 +212,9 @@ result<invocation> parse_command_line(const program& program,
     const bool second = words.size() >= 2 && !words[1].starts_with('-');
     if (group && !second) {
       if (wants_help) return with_text(group_help(program, words[0]));
-      return usage("expected a command after '" + words[0] + "', found none; `" +
-                   program.name + " help " + words[0] + "` lists them");
+      return usage("expected a command after '" + words[0] +
+                   "', found none; `" + program.name + " help " + words[0] +
+                   "` lists them");
     }
     return unknown_command(program,
                            group ? words[0] + " " + words[1] : words[0]);

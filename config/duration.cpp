@@ -8,9 +8,11 @@
 namespace t2 {
 namespace {
 
-constexpr std::array<quantity_unit, 5> units{
-    {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000},
-     {"d", 86'400'000}}};
+constexpr std::array<quantity_unit, 5> units{{{"ms", 1},
+                                              {"s", 1'000},
+                                              {"m", 60'000},
+                                              {"h", 3'600'000},
+                                              {"d", 86'400'000}}};
 
 }  // namespace
 

@@ -21,6 +21,8 @@ enum class exit_code : int {
 
 exit_code exit_code_of(ec code);
 
-inline int to_int(exit_code code) { return static_cast<int>(code); }
+inline int to_int(exit_code code) {
+  return static_cast<int>(code);
+}
 
 }  // namespace t2

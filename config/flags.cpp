@@ -33,10 +33,9 @@ error no_value(const std::string& flag) {
 /// A list that is given in parts becomes one.
 void add_flag(std::vector<given_flag>& flags, const option& declared,
               given_flag flag) {
-  const auto former =
-      std::find_if(flags.begin(), flags.end(), [&](const given_flag& other) {
-        return other.option == declared.name;
-      });
+  const auto former = std::find_if(
+      flags.begin(), flags.end(),
+      [&](const given_flag& other) { return other.option == declared.name; });
   if (declared.kind == option_kind::list && former != flags.end()) {
     former->text += "," + flag.text;
   } else {
@@ -64,7 +63,8 @@ result<given_arguments> parse_flags(
   std::vector<std::string> tokens(arguments.begin(), end);
   for (auto& token : tokens) {
     // Said in full, so that a boolean never takes the next word for its value.
-    const auto known = names.find(token.starts_with("--") ? token.substr(2) : "");
+    const auto known =
+        names.find(token.starts_with("--") ? token.substr(2) : "");
     if (known != names.end() && known->second->kind == option_kind::boolean) {
       token += "=true";
     }

@@ -20,14 +20,16 @@ struct given_flag {
 };
 
 struct given_arguments {
-  std::vector<given_flag> flags;  // in order: a later one wins; lists are joined
+  std::vector<given_flag>
+      flags;  // in order: a later one wins; lists are joined
   std::vector<std::string> positionals;
 };
 
 /// Splits a command line into flags of `options` and positional arguments.
 /// All after `--` is positional, and so is a lone `-`. An unknown flag or a
 /// missing value is ec::invalid_argument naming it and the nearest flag.
-/// Values are not parsed; one that starts with `--` is given as `--name=--value`.
+/// Values are not parsed; one that starts with `--` is given as
+/// `--name=--value`.
 result<given_arguments> parse_flags(
     std::span<const std::reference_wrapper<const option>> options,
     std::span<const std::string> arguments);

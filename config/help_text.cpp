@@ -32,8 +32,10 @@ std::vector<std::string> wrap(std::string_view text, std::size_t columns) {
 std::string entry(const std::string& left, std::string_view right) {
   std::string out = "  " + left;
   if (right.empty()) return out + '\n';
-  if (out.size() + 2 > help_column) out += '\n' + std::string(help_column, ' ');
-  else out.append(help_column - out.size(), ' ');
+  if (out.size() + 2 > help_column)
+    out += '\n' + std::string(help_column, ' ');
+  else
+    out.append(help_column - out.size(), ' ');
   bool first = true;
   for (const auto& line : wrap(right, width - help_column)) {
     if (!first) out += std::string(help_column, ' ');
@@ -97,9 +99,12 @@ std::string sections() {
 }
 
 constexpr auto precedence =
-    "A flag wins over a variable, a variable over the TOML file. Variables and\n"
-    "keys are named after the flag: --engine-kv-bytes is T2_ENGINE_KV_BYTES and\n"
-    "[engine] kv_bytes. Sizes are written 512MiB, durations 30s, 500ms or 5m.\n";
+    "A flag wins over a variable, a variable over the TOML file. Variables "
+    "and\n"
+    "keys are named after the flag: --engine-kv-bytes is T2_ENGINE_KV_BYTES "
+    "and\n"
+    "[engine] kv_bytes. Sizes are written 512MiB, durations 30s, 500ms or "
+    "5m.\n";
 
 }  // namespace
 
@@ -111,8 +116,8 @@ std::string options_help() {
 std::string program_help(const program& program) {
   std::string out = heading(program.name, program.summary);
   if (program.commands.empty()) {
-    return out + "\nUsage: " + program.name + " [OPTIONS]\n\n" + options_help() +
-           '\n' + entry("--help, -h", "print this") +
+    return out + "\nUsage: " + program.name + " [OPTIONS]\n\n" +
+           options_help() + '\n' + entry("--help, -h", "print this") +
            entry("--version", "print the version");
   }
   out += "\nUsage: " + program.name + " COMMAND [ARGUMENTS] [OPTIONS]\n";
@@ -148,8 +153,8 @@ std::string command_help(const program& program, const command& command) {
     out += "\nOptions:\n";
     for (const auto& option : command.options) out += option_entry(option);
   }
-  out += "\nThe options of all commands: `" + program.name +
-         " help options`.\n";
+  out +=
+      "\nThe options of all commands: `" + program.name + " help options`.\n";
   return out;
 }
 

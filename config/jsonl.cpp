@@ -56,10 +56,10 @@ result<nlohmann::json> parse_json(std::string_view text,
                      print_byte_size(static_cast<std::int64_t>(text.size()))};
   }
   if (const auto depth = nesting(text); depth > limits.depth) {
-    return error{ec::invalid_argument,
-                 "expected JSON nested at most " +
-                     std::to_string(limits.depth) + " deep, found " +
-                     std::to_string(depth)};
+    return error{ec::invalid_argument, "expected JSON nested at most " +
+                                           std::to_string(limits.depth) +
+                                           " deep, found " +
+                                           std::to_string(depth)};
   }
   try {
     return nlohmann::json::parse(text);
@@ -89,8 +89,8 @@ result<jsonl_reader> jsonl_reader::open(const std::filesystem::path& file,
                  file.string() + ": expected a file, found none"};
   }
   const auto refused = [&](const char* why) {
-    return error{ec::io, file.string() + ": expected a readable file, found: " +
-                             why};
+    return error{ec::io,
+                 file.string() + ": expected a readable file, found: " + why};
   };
   if (std::filesystem::is_directory(status)) return refused("a directory");
   errno = 0;
@@ -126,24 +126,25 @@ result<std::optional<jsonl_line>> jsonl_reader::next() {
     const auto where = [&] { return name_ + ":" + std::to_string(number_); };
     if (line_.size() > limits_.bytes) {
       in_.reset();
-      return error{ec::exhausted,
-                   where() + ": expected a line of at most " +
-                       print_byte_size(
-                           static_cast<std::int64_t>(limits_.bytes)) +
-                       ", found a longer one"};
+      return error{
+          ec::exhausted,
+          where() + ": expected a line of at most " +
+              print_byte_size(static_cast<std::int64_t>(limits_.bytes)) +
+              ", found a longer one"};
     }
     auto value = parse_json(text, limits_);
     if (!value) {
       in_.reset();
-      return error{value.error().code,
-                   where() + ": " + value.error().message};
+      return error{value.error().code, where() + ": " + value.error().message};
     }
     return std::optional(
         jsonl_line{.value = std::move(*value), .number = number_});
   }
   const bool failed = in_ != nullptr && in_->bad();
   in_.reset();
-  if (failed) return error{ec::io, name_ + ": expected to read on, found: an input error"};
+  if (failed)
+    return error{ec::io,
+                 name_ + ": expected to read on, found: an input error"};
   return std::optional<jsonl_line>();
 }
 

@@ -36,10 +36,9 @@ result<void> check_variables(const environment& env) {
 
 const given_flag* last_flag(std::span<const given_flag> flags,
                             std::string_view option) {
-  const auto found =
-      std::find_if(flags.rbegin(), flags.rend(), [&](const given_flag& flag) {
-        return flag.option == option;
-      });
+  const auto found = std::find_if(
+      flags.rbegin(), flags.rend(),
+      [&](const given_flag& flag) { return flag.option == option; });
   return found == flags.rend() ? nullptr : &*found;
 }
 

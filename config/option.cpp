@@ -68,7 +68,9 @@ std::string print_milliseconds(std::int64_t time) {
   return print_duration(std::chrono::milliseconds(time));
 }
 
-std::string print_whole(std::int64_t number) { return std::to_string(number); }
+std::string print_whole(std::int64_t number) {
+  return std::to_string(number);
+}
 
 error unexpected(const option& option, std::string_view found) {
   return {ec::invalid_argument, "expected " + expectation(option) +
@@ -148,7 +150,7 @@ std::string flag_name(const option& option) {
 std::string variable_name(const option& option) {
   std::string name = "T2_";
   for (const char c : option.name) {
-    name += c == '.' || c == '-' ? '_'
+    name += c == '.' || c == '-'   ? '_'
             : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A')
                                    : c;
   }

@@ -44,12 +44,11 @@ std::vector<option_report> report_options(const loaded_options& loaded) {
   std::vector<option_report> rows;
   const auto& table = option_table();
   for (std::size_t i = 0; i < table.size(); ++i) {
-    rows.push_back({.name = table[i].declared.name,
-                    .value = print_option(table[i].declared,
-                                          table[i].get(loaded.values)),
-                    .origin = i < loaded.origins.size()
-                                  ? loaded.origins[i].where
-                                  : option_origin().where});
+    rows.push_back(
+        {.name = table[i].declared.name,
+         .value = print_option(table[i].declared, table[i].get(loaded.values)),
+         .origin = i < loaded.origins.size() ? loaded.origins[i].where
+                                             : option_origin().where});
   }
   return rows;
 }

@@ -21,19 +21,19 @@ namespace t2 {
 // Paths that are empty by default get one from the environment on loading.
 
 struct model_settings {
-  std::string path = {};          // Hugging Face directory; empty: none
-  std::string device = "cpu";     // cpu, cuda or cuda:N
-  std::string dtype = "auto";     // auto, float32, bfloat16
-  std::string svd_cache = {};     // folder of the SVD cache
+  std::string path = {};       // Hugging Face directory; empty: none
+  std::string device = "cpu";  // cpu, cuda or cuda:N
+  std::string dtype = "auto";  // auto, float32, bfloat16
+  std::string svd_cache = {};  // folder of the SVD cache
 };
 
 struct engine_settings {
-  std::int64_t threads = 0;                // 0: all cores
-  std::int64_t kv_bytes = 1 * gibibyte;    // KV cache
-  std::int64_t dense_bytes = 1 * gibibyte; // LRU of dense adapted weights
-  std::int64_t step_tokens = 512;          // tokens of one packed step
-  std::int64_t max_context = 4096;         // tokens of one sequence
-  std::int64_t max_sequences = 64;         // live at once
+  std::int64_t threads = 0;                 // 0: all cores
+  std::int64_t kv_bytes = 1 * gibibyte;     // KV cache
+  std::int64_t dense_bytes = 1 * gibibyte;  // LRU of dense adapted weights
+  std::int64_t step_tokens = 512;           // tokens of one packed step
+  std::int64_t max_context = 4096;          // tokens of one sequence
+  std::int64_t max_sequences = 64;          // live at once
 };
 
 struct store_settings {
@@ -41,8 +41,8 @@ struct store_settings {
 };
 
 struct server_options {
-  std::string socket = {};    // Unix socket of the daemon
-  std::int64_t queue = 256;   // queries that may wait
+  std::string socket = {};   // Unix socket of the daemon
+  std::int64_t queue = 256;  // queries that may wait
   std::chrono::milliseconds deadline = std::chrono::minutes(5);
   std::int64_t max_body_bytes = 16 * mebibyte;
 };
@@ -50,11 +50,11 @@ struct server_options {
 struct search_options {
   std::string optimiser = "cem";  // cem, random
   std::int64_t population = 32;
-  double elite = 0.2;             // fraction of the population
+  double elite = 0.2;  // fraction of the population
   double sigma = 0.5;
   std::int64_t iterations = 10;
-  std::string per = "expert";     // one alpha per expert or per projection
-  std::string rule = "delta";     // delta, paper
+  std::string per = "expert";       // one alpha per expert or per projection
+  std::string rule = "delta";       // delta, paper
   std::int64_t tokens = 4'000'000;  // 0: no limit
   double seconds = 600;             // 0: no limit
   std::int64_t stream_bytes = 256 * mebibyte;
@@ -116,7 +116,8 @@ struct option_origin {
 struct loaded_options {
   runtime_options values;
   std::vector<option_origin> origins;  // in the order of option_table()
-  std::optional<std::filesystem::path> config_file;  // the TOML file that was read
+  std::optional<std::filesystem::path>
+      config_file;  // the TOML file that was read
   std::vector<std::string> positionals;
 };
 

@@ -24,7 +24,9 @@ std::string decimal(double value) {
 progress_bar::progress_bar(std::ostream& out, settings chosen)
     : out_(out), settings_(std::move(chosen)), started_(settings_.now()) {}
 
-progress_bar::~progress_bar() { finish(); }
+progress_bar::~progress_bar() {
+  finish();
+}
 
 void progress_bar::show(std::size_t done, std::string_view note) {
   if (!settings_.live || finished_) return;

@@ -53,8 +53,8 @@ std::string table::print(std::size_t width) const {
       const std::string cell = cut_to_width(line[c], widths[c]);
       const std::string space(widths[c] - display_width(cell), ' ');
       if (c > 0) text.append(gap, ' ');
-      text += columns_[c].align == alignment::right ? space + cell
-                                                    : cell + space;
+      text +=
+          columns_[c].align == alignment::right ? space + cell : cell + space;
     }
     text.erase(text.find_last_not_of(' ') + 1);
     out += text + '\n';

@@ -20,8 +20,8 @@ error unexpected(std::string_view where, std::string_view field,
   std::string message(where);
   message += ": ";
   if (!field.empty()) message += std::string(field) + ": ";
-  message += "expected " + std::string(expected) + ", found " +
-             std::string(found);
+  message +=
+      "expected " + std::string(expected) + ", found " + std::string(found);
   return {ec::invalid_argument, std::move(message)};
 }
 
@@ -50,8 +50,7 @@ result<void> check_name(const std::string& name, const char* field,
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
   });
   if (!name.empty() && name.size() <= longest_id && clean) return {};
-  return unexpected(where, field,
-                    "1 to 256 bytes without control characters",
+  return unexpected(where, field, "1 to 256 bytes without control characters",
                     clean ? std::to_string(name.size()) + " bytes"
                           : std::string("a control character"));
 }
@@ -113,7 +112,8 @@ result<task_line> parse_task_line(const json& value, std::string_view where,
   if (present("prompt") + present("messages") + present("text") != 1) {
     std::string found;
     for (const auto* name : {"prompt", "messages", "text"}) {
-      if (present(name)) found += (found.empty() ? "" : " and ") + std::string(name);
+      if (present(name))
+        found += (found.empty() ? "" : " and ") + std::string(name);
     }
     return unexpected(where, "", "one of prompt, messages and text",
                       found.empty() ? "none" : found);
@@ -138,7 +138,8 @@ result<task_line> parse_task_line(const json& value, std::string_view where,
     line.answer = std::move(*text);
   }
   const auto* prompt = std::get_if<std::string>(&line.prompt);
-  if (prompt != nullptr && prompt->empty() && line.answer.value_or("").empty()) {
+  if (prompt != nullptr && prompt->empty() &&
+      line.answer.value_or("").empty()) {
     return unexpected(where, "", "a prompt or an answer with text", "neither");
   }
 
@@ -196,14 +197,13 @@ result<std::vector<task_line>> read_task_file(const std::filesystem::path& file,
                                       std::to_string(limits.lines) +
                                       " lines, found more"};
     }
-    auto line = parse_task_line(value, where,
-                                "line-" + std::to_string(number));
+    auto line = parse_task_line(value, where, "line-" + std::to_string(number));
     if (!line) return line.error();
     const auto [seen, is_new] = first_seen.emplace(line->id, number);
     if (!is_new) {
-      return unexpected(where, "id", "an id of its own",
-                        "'" + line->id + "' of line " +
-                            std::to_string(seen->second));
+      return unexpected(
+          where, "id", "an id of its own",
+          "'" + line->id + "' of line " + std::to_string(seen->second));
     }
     lines.push_back(std::move(*line));
   }

@@ -23,7 +23,7 @@ code_point first_code_point(std::string_view text) {
   };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return {lead, 1, true};
-  const std::size_t bytes = lead >= 0xf0 && lead < 0xf8 ? 4
+  const std::size_t bytes = lead >= 0xf0 && lead < 0xf8   ? 4
                             : lead >= 0xe0 && lead < 0xf0 ? 3
                             : lead >= 0xc2 && lead < 0xe0 ? 2
                                                           : 0;
@@ -76,7 +76,9 @@ std::size_t width_of(const code_point& point) {
 
 }  // namespace
 
-bool is_terminal(int descriptor) { return isatty(descriptor) == 1; }
+bool is_terminal(int descriptor) {
+  return isatty(descriptor) == 1;
+}
 
 std::size_t terminal_width(int descriptor, const environment& env) {
   winsize size{};

@@ -11,8 +11,8 @@ namespace t2 {
 result<std::string> read_text_file(const std::filesystem::path& file,
                                    std::int64_t most) {
   const auto refused = [&](const char* why) {
-    return error{ec::io, file.string() + ": expected a readable file, found: " +
-                             why};
+    return error{ec::io,
+                 file.string() + ": expected a readable file, found: " + why};
   };
   std::error_code failure;
   const auto status = std::filesystem::status(file, failure);

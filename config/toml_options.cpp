@@ -1,8 +1,8 @@
 #include "config/toml_options.hpp"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "config/byte_size.hpp"
 #include "config/edit_distance.hpp"
@@ -146,10 +146,10 @@ result<std::map<std::string, toml_value>> read_toml_options(
       return unknown_key(section_place, section_name);
     }
     if (!section.is_table()) {
-      return error{ec::invalid_argument,
-                   section_place + ": " + section_name +
-                       ": expected a section [" + section_name + "], found " +
-                       found(section)};
+      return error{ec::invalid_argument, section_place + ": " + section_name +
+                                             ": expected a section [" +
+                                             section_name + "], found " +
+                                             found(section)};
     }
     for (const auto& [key, node] : *section.as_table()) {
       const std::string name = section_name + "." + std::string(key.str());
@@ -162,10 +162,9 @@ result<std::map<std::string, toml_value>> read_toml_options(
       if (entry == table.end()) return unknown_key(where, name);
       auto value = convert(entry->declared, node);
       if (!value || !check_option(entry->declared, *value)) {
-        return error{ec::invalid_argument,
-                     where + ": " + name + ": expected " +
-                         expectation(entry->declared) + ", found " +
-                         found(node)};
+        return error{ec::invalid_argument, where + ": " + name + ": expected " +
+                                               expectation(entry->declared) +
+                                               ", found " + found(node)};
       }
       values.emplace(name, toml_value{std::move(*value), where});
     }

@@ -89,8 +89,8 @@ TEST(command_line, yields_typed_values) {
 }
 
 TEST(command_line, takes_the_common_options_before_and_after_the_command) {
-  const auto parsed =
-      parse({"--threads", "3", "seed", "sow", "--count=4", "--log-level=debug"});
+  const auto parsed = parse(
+      {"--threads", "3", "seed", "sow", "--count=4", "--log-level=debug"});
   ASSERT_TRUE(parsed) << message_of(parsed);
   EXPECT_EQ(parsed->command, "seed sow");
   EXPECT_EQ(parsed->arguments.get<std::int64_t>("count"), 4);
@@ -110,8 +110,7 @@ TEST(command_line, a_boolean_flag_takes_no_following_word) {
   const auto parsed = parse({"water", "--dry-run", "roses", "--can=small"});
   ASSERT_TRUE(parsed) << message_of(parsed);
   EXPECT_EQ(parsed->arguments.positionals(), words{"roses"});
-  const auto off =
-      parse({"water", "--dry-run=false", "roses", "--can=small"});
+  const auto off = parse({"water", "--dry-run=false", "roses", "--can=small"});
   ASSERT_TRUE(off) << message_of(off);
   EXPECT_FALSE(off->arguments.get<bool>("dry_run"));
 }
@@ -166,8 +165,8 @@ TEST(command_line, prints_help_however_it_is_asked) {
                              words{"help"}, words{"--threads=2", "-h"}}) {
     EXPECT_EQ(parse(asked)->text, program_text);
   }
-  for (const words& asked :
-       {words{"water", "--help"}, words{"help", "water"}, words{"water", "-h"}}) {
+  for (const words& asked : {words{"water", "--help"}, words{"help", "water"},
+                             words{"water", "-h"}}) {
     EXPECT_EQ(parse(asked)->text,
               command_help(gardener(), gardener().commands[0]));
   }

@@ -13,8 +13,8 @@ std::size_t by_recursion(std::string_view a, std::string_view b) {
   if (a.empty() || b.empty()) return a.size() + b.size();
   std::size_t best =
       std::min(by_recursion(a.substr(1), b), by_recursion(a, b.substr(1))) + 1;
-  best = std::min(best, by_recursion(a.substr(1), b.substr(1)) +
-                            (a[0] == b[0] ? 0 : 1));
+  best = std::min(
+      best, by_recursion(a.substr(1), b.substr(1)) + (a[0] == b[0] ? 0 : 1));
   if (a.size() > 1 && b.size() > 1 && a[0] == b[1] && a[1] == b[0]) {
     best = std::min(best, by_recursion(a.substr(2), b.substr(2)) + 1);
   }

@@ -23,7 +23,8 @@ TEST(exit_code, is_what_the_documentation_promises) {
     if (!(row >> code)) continue;
     for (std::string word; row >> word;) {
       if (word.front() == '`') {
-        promised[word.substr(1, word.rfind('`') - 1)] = code;  // a comma may follow
+        promised[word.substr(1, word.rfind('`') - 1)] =
+            code;  // a comma may follow
       }
     }
   }

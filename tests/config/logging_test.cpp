@@ -37,8 +37,8 @@ TEST(logging, writes_one_line_a_message) {
   const std::regex form(
       R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} info loaded the model)");
   EXPECT_TRUE(std::regex_match(lines[0], form)) << lines[0];
-  EXPECT_TRUE(lines[1].ends_with(
-      R"(warning a name\nwith \x1b[31m escapes {} {0})"))
+  EXPECT_TRUE(
+      lines[1].ends_with(R"(warning a name\nwith \x1b[31m escapes {} {0})"))
       << lines[1];
 }
 

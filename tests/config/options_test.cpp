@@ -88,10 +88,10 @@ TEST(options, every_one_can_be_set_by_flag_by_variable_and_in_the_file) {
     SCOPED_TRACE(declared.name);
     const auto text = another_value(declared);
     const auto dot = declared.name.find('.');
-    const auto file = folder.write(
-        "t2.toml", "[" + declared.name.substr(0, dot) + "]\n" +
-                       declared.name.substr(dot + 1) + " = " +
-                       as_toml(declared, text) + "\n");
+    const auto file =
+        folder.write("t2.toml", "[" + declared.name.substr(0, dot) + "]\n" +
+                                    declared.name.substr(dot + 1) + " = " +
+                                    as_toml(declared, text) + "\n");
     struct way {
       words arguments;
       environment env;
@@ -115,8 +115,7 @@ TEST(options, every_one_can_be_set_by_flag_by_variable_and_in_the_file) {
       // Nothing else moved.
       EXPECT_EQ(std::count_if(loaded->origins.begin(), loaded->origins.end(),
                               [](const auto& origin) {
-                                return origin.source !=
-                                       option_source::built_in;
+                                return origin.source != option_source::built_in;
                               }),
                 1);
     }
@@ -127,9 +126,9 @@ TEST(options, a_flag_beats_a_variable_and_a_variable_the_file) {
   const scratch_folder folder;
   const auto file = folder.write(
       "t2.toml", "[engine]\nkv_bytes = '3MiB'\nthreads = 3\nstep_tokens = 3\n");
-  const auto loaded =
-      load_options(words{"--config", file, "--engine-kv-bytes", "1MiB"},
-                   {{"T2_ENGINE_KV_BYTES", "2MiB"}, {"T2_ENGINE_THREADS", "2"}});
+  const auto loaded = load_options(
+      words{"--config", file, "--engine-kv-bytes", "1MiB"},
+      {{"T2_ENGINE_KV_BYTES", "2MiB"}, {"T2_ENGINE_THREADS", "2"}});
   ASSERT_TRUE(loaded) << message_of(loaded);
   EXPECT_EQ(loaded->values.engine.kv_bytes, 1 * mebibyte);
   EXPECT_EQ(loaded->values.engine.threads, 2);
@@ -144,8 +143,8 @@ TEST(options, a_variable_set_to_nothing_counts_as_not_set) {
 }
 
 TEST(options, the_last_of_two_equal_flags_wins_and_short_flags_are_the_same) {
-  const auto loaded =
-      load_options(words{"--threads=2", "--engine-threads", "5", "left", "over"}, {});
+  const auto loaded = load_options(
+      words{"--threads=2", "--engine-threads", "5", "left", "over"}, {});
   ASSERT_TRUE(loaded) << message_of(loaded);
   EXPECT_EQ(loaded->values.engine.threads, 5);
   EXPECT_EQ(loaded->positionals, (words{"left", "over"}));
@@ -168,14 +167,16 @@ TEST(options, the_file_is_the_flag_s_then_the_variable_s_then_the_users) {
   EXPECT_EQ(load_options(words{}, env)->config_file, own);
   env["T2_CONFIG"] = named;
   EXPECT_EQ(load_options(words{}, env)->values.engine.threads, 2);
-  EXPECT_EQ(load_options(words{"--config", flagged}, env)->values.engine.threads, 1);
+  EXPECT_EQ(
+      load_options(words{"--config", flagged}, env)->values.engine.threads, 1);
 }
 
 TEST(options, a_named_file_must_be_there) {
   const auto loaded = load_options(words{"--config=/no/such.toml"}, {});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, ec::not_found);
-  EXPECT_EQ(loaded.error().message, "/no/such.toml: expected a file, found none");
+  EXPECT_EQ(loaded.error().message,
+            "/no/such.toml: expected a file, found none");
   const scratch_folder folder;
   const auto directory = load_options(words{"--config", folder.path()}, {});
   ASSERT_FALSE(directory);
@@ -273,7 +274,8 @@ TEST(options, a_file_that_is_no_toml_names_the_line) {
   ASSERT_FALSE(loaded);
   EXPECT_TRUE(loaded.error().message.starts_with(broken + ":2: expected TOML"))
       << loaded.error().message;
-  const auto twice = folder.write("t2.toml", "[log]\nlevel='info'\nlevel='off'\n");
+  const auto twice =
+      folder.write("t2.toml", "[log]\nlevel='info'\nlevel='off'\n");
   EXPECT_FALSE(load_options(words{"--config", twice}, {}));
 }
 
@@ -311,8 +313,9 @@ TEST(options, validate_themselves) {
   EXPECT_EQ(message({.engine = {.step_tokens = 0}}),
             "engine.step_tokens: expected a whole number from 1 to 1048576, "
             "found '0'");
-  EXPECT_EQ(message({.search = {.folds = 1}}),
-            "search.folds: expected 0 (leave one out) or at least 2, found '1'");
+  EXPECT_EQ(
+      message({.search = {.folds = 1}}),
+      "search.folds: expected 0 (leave one out) or at least 2, found '1'");
   EXPECT_EQ(message({.search = {.population = 3}}),
             "search.survivors: expected at most search.population (3), found "
             "'4'");
@@ -339,7 +342,8 @@ TEST(options, the_table_names_each_thing_once) {
 
 TEST(options, the_documentation_lists_each_with_default_and_range) {
   std::ostringstream text;
-  text << std::ifstream(std::string(T2_SOURCE_DIR) + "/docs/formats.md").rdbuf();
+  text
+      << std::ifstream(std::string(T2_SOURCE_DIR) + "/docs/formats.md").rdbuf();
   for (const auto& entry : option_table()) {
     const auto& declared = entry.declared;
     const auto standard = declared.default_note.empty()

@@ -39,27 +39,28 @@ TEST(task_file, reads_prompts_and_conversations) {
                                     .answer = "4",
                                     .task = "sums",
                                     .reward = "numeric"}));
-  EXPECT_EQ((*lines)[1], (task_line{.id = "7",
-                                    .prompt = std::vector<chat_message>{
-                                        {"system", "Hi"}, {"user", "Grüße"}},
-                                    .answer = "42"}));
-  EXPECT_EQ((*lines)[2], (task_line{.id = "line-3",
-                                    .prompt = "",
-                                    .answer = "Once upon a time"}));
+  EXPECT_EQ((*lines)[1],
+            (task_line{.id = "7",
+                       .prompt = std::vector<chat_message>{{"system", "Hi"},
+                                                           {"user", "Grüße"}},
+                       .answer = "42"}));
+  EXPECT_EQ(
+      (*lines)[2],
+      (task_line{.id = "line-3", .prompt = "", .answer = "Once upon a time"}));
 }
 
 TEST(task_file, keeps_the_fields_it_does_not_know) {
   const auto lines =
       read(R"({"prompt": "p", "choices": ["A", "B"], "level": {"n": 2}})");
   ASSERT_TRUE(lines) << message_of(lines);
-  EXPECT_EQ((*lines)[0].extra,
-            nlohmann::json::parse(
-                R"({"choices": ["A", "B"], "level": {"n": 2}})"));
+  EXPECT_EQ(
+      (*lines)[0].extra,
+      nlohmann::json::parse(R"({"choices": ["A", "B"], "level": {"n": 2}})"));
 }
 
 TEST(task_file, numbers_lines_as_an_editor_does) {
-  const auto lines =
-      read("\xef\xbb\xbf\r\n{\"prompt\": \"a\"}\r\n  \t\n\n{\"prompt\": \"b\"}");
+  const auto lines = read(
+      "\xef\xbb\xbf\r\n{\"prompt\": \"a\"}\r\n  \t\n\n{\"prompt\": \"b\"}");
   ASSERT_TRUE(lines) << message_of(lines);
   ASSERT_EQ(lines->size(), 2u);
   EXPECT_EQ((*lines)[0].id, "line-2");
@@ -69,8 +70,8 @@ TEST(task_file, numbers_lines_as_an_editor_does) {
 TEST(task_file, what_it_writes_it_reads_back) {
   std::mt19937 random(5);
   const auto text = [&] {
-    static const std::vector<std::string> parts{"a", "\n", "\"", "\\", "é",
-                                                "漢", "\t", "{", "🙂"};
+    static const std::vector<std::string> parts{"a",  "\n", "\"", "\\", "é",
+                                                "漢", "\t", "{",  "🙂"};
     std::string out = "x";
     for (auto n = random() % 8; n > 0; --n) out += parts[random() % 9];
     return out;
@@ -80,8 +81,8 @@ TEST(task_file, what_it_writes_it_reads_back) {
     if (i % 2 == 0) {
       line.prompt = text();
     } else {
-      line.prompt = std::vector<chat_message>{{"user", text()},
-                                              {"assistant", text()}};
+      line.prompt =
+          std::vector<chat_message>{{"user", text()}, {"assistant", text()}};
     }
     if (random() % 2 == 0) line.answer = text();
     if (random() % 2 == 0) line.task = "task";
@@ -184,7 +185,8 @@ TEST(task_file, an_empty_or_missing_file_is_an_error) {
 }
 
 TEST(task_file, limits_lines_and_their_length) {
-  const std::string three = "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}";
+  const std::string three =
+      "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}";
   EXPECT_TRUE(read(three, {.lines = 3}));
   const auto too_many = read(three, {.lines = 2});
   ASSERT_FALSE(too_many);
@@ -194,8 +196,9 @@ TEST(task_file, limits_lines_and_their_length) {
   const auto too_long = read(line, {.line = {.bytes = line.size() - 1}});
   ASSERT_FALSE(too_long);
   EXPECT_EQ(too_long.error().code, ec::exhausted);
-  EXPECT_EQ(message_of(too_long), "tasks.jsonl:1: expected a line of at most 20"
-                                  ", found a longer one");
+  EXPECT_EQ(message_of(too_long),
+            "tasks.jsonl:1: expected a line of at most 20"
+            ", found a longer one");
 }
 
 TEST(jsonl, deep_nesting_is_refused_before_it_is_built) {

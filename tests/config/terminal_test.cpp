@@ -45,7 +45,9 @@ TEST(terminal, cuts_between_characters) {
 }
 
 TEST(terminal, prints_no_control_characters_of_others) {
-  EXPECT_EQ(printable("a\x1b[31mb\nc\xc2\x9b" "d"), "a?[31mb?c?d");
+  EXPECT_EQ(printable("a\x1b[31mb\nc\xc2\x9b"
+                      "d"),
+            "a?[31mb?c?d");
   EXPECT_EQ(printable("Grüße 漢"), "Grüße 漢");
 }
 
