@@ -1,12 +1,17 @@
 #include "model/config_reader.hpp"
 
 #include <cmath>
+#include <cstdio>
 #include <utility>
 
 namespace t2 {
 namespace {
 
-std::string plain(double value) { return nlohmann::json(value).dump(); }
+std::string plain(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
 
 }  // namespace
 

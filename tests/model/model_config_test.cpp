@@ -1,0 +1,241 @@
+#include "model/model_config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace t2 {
+namespace {
+
+using nlohmann::json;
+
+class model_config_file : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "t2.XXXXXX");
+    ASSERT_TRUE(::mkdtemp(name.data()));
+    folder = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  result<model_config> read(const json& config) {
+    std::ofstream{folder / "config.json"} << config.dump();
+    return read_model_config(folder);
+  }
+  /// The error's text without the folder.
+  std::string refused(const json& config) {
+    const auto found = read(config);
+    if (found) return "accepted";
+    auto text = found.error().message;
+    const auto prefix = folder.string() + "/";
+    return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+  }
+
+  static json small(const std::string& type = "llama") {
+    return {{"model_type", type},       {"vocab_size", 100},
+            {"hidden_size", 64},        {"intermediate_size", 128},
+            {"num_hidden_layers", 2},   {"num_attention_heads", 8},
+            {"num_key_value_heads", 4}, {"max_position_embeddings", 512}};
+  }
+  static json with(json base, const json& changes) {
+    base.update(changes);
+    return base;
+  }
+
+  std::filesystem::path folder;
+};
+
+model_config asset(const std::string& name) {
+  const auto read =
+      read_model_config(std::filesystem::path{T2_TEST_ASSETS} / name);
+  EXPECT_TRUE(read) << read.error().message;
+  return read ? *read : model_config{};
+}
+
+TEST(model_config, reads_the_configs_of_published_models) {
+  const auto llama3 = asset("llama3-tiny");
+  EXPECT_EQ(llama3.head_dim, 16);  // not 96 / 8
+  EXPECT_EQ(llama3.kv_heads, 2);
+  ASSERT_TRUE(llama3.rope_scaling);
+  EXPECT_EQ(llama3.rope_scaling->original_max_positions, 64);
+  EXPECT_EQ(llama3.rope_theta, 500000);
+  EXPECT_FALSE(llama3.tied_embeddings);
+
+  EXPECT_EQ(asset("mistral-swa-tiny").sliding_window, 16);
+  EXPECT_FALSE(asset("mistral-tiny").sliding_window);
+
+  const auto qwen2 = asset("qwen2-tiny");
+  EXPECT_FALSE(qwen2.sliding_window);  // switched off
+  EXPECT_TRUE(qwen2.query_key_value_bias);
+  EXPECT_FALSE(qwen2.output_bias);
+  EXPECT_TRUE(qwen2.tied_embeddings);
+  EXPECT_EQ(qwen2.norm_epsilon, 1e-6);
+
+  const auto smol = asset("smollm2");
+  EXPECT_EQ(smol.parameters(), 134'515'008);
+  EXPECT_EQ(smol.head_dim, 64);
+  EXPECT_FALSE(smol.rope_scaling);
+}
+
+TEST(model_config, lets_the_generation_config_name_the_ends) {
+  EXPECT_EQ(asset("stories260k-hf").eos_tokens,
+            (std::vector<std::int32_t>{2, 1}));
+  EXPECT_EQ(asset("mistral-tiny").eos_tokens, (std::vector<std::int32_t>{2}));
+  EXPECT_EQ(asset("mistral-tiny").bos_token, 1);
+}
+
+TEST_F(model_config_file, of_an_unknown_type_gets_a_list_of_the_known) {
+  EXPECT_EQ(refused(small("gpt2")),
+            "config.json: model_type: expected one of llama, mistral, qwen2, "
+            "found \"gpt2\"");
+  EXPECT_EQ(refused(json::object()),
+            "config.json: model_type: expected one of llama, mistral, qwen2, "
+            "found none");
+}
+
+TEST_F(model_config_file, with_absurd_values_is_refused_by_key) {
+  const struct {
+    json changes;
+    std::string expected;
+  } cases[]{
+      {{{"hidden_size", -64}},
+       "hidden_size: expected an integer within 1 .. 1048576, found -64"},
+      {{{"hidden_size", 1e30}},
+       "hidden_size: expected an integer within 1 .. 1048576, found 1e+30"},
+      {{{"vocab_size", 18446744073709551615u}},
+       "vocab_size: expected an integer within 1 .. 16777216, found "
+       "18446744073709551615"},
+      {{{"num_hidden_layers", "many"}},
+       "num_hidden_layers: expected an integer within 1 .. 4096, found "
+       "\"many\""},
+      {{{"num_key_value_heads", 3}},
+       "num_key_value_heads: expected a divisor of num_attention_heads = 8, "
+       "found 3"},
+      {{{"num_attention_heads", 7}, {"num_key_value_heads", 7}},
+       "num_attention_heads: expected a divisor of hidden_size = 64, or "
+       "head_dim, found 7"},
+      {{{"head_dim", 7}},
+       "head_dim: expected an even number (pairs are rotated), found 7"},
+      {{{"rms_norm_eps", -1}},
+       "rms_norm_eps: expected a number within 0 .. 1, found -1"},
+      {{{"hidden_act", "gelu"}},
+       "hidden_act: expected \"silu\", found \"gelu\""},
+      {{{"tie_word_embeddings", 1}},
+       "tie_word_embeddings: expected true or false, found 1"},
+      {{{"rope_theta", 0}},
+       "rope_theta: expected a number within 1 .. 1e+12, found 0"},
+      {{{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}}}},
+       "rope_scaling: rope_type: expected default or llama3, found \"yarn\""},
+      {{{"rope_scaling", {{"type", "linear"}, {"factor", 4}}}},
+       "rope_scaling: rope_type: expected default or llama3, found "
+       "\"linear\""},
+      {{{"rope_scaling", {{"rope_type", "llama3"}}}},
+       "rope_scaling: factor: expected a number within 1 .. 1e+06, found "
+       "none"},
+      {{{"rope_scaling", "llama3"}},
+       "rope_scaling: expected an object, found \"llama3\""},
+      {{{"eos_token_id", 100}},
+       "eos_token_id: expected token ids below vocab_size = 100, found 100"},
+      {{{"eos_token_id", {2, -1}}},
+       "eos_token_id: expected token ids below vocab_size = 100, found "
+       "[2,-1]"},
+      {{{"quantization_config", {{"bits", 4}}}},
+       "quantization_config: expected none (float32, bfloat16 or float16 "
+       "weights), found a quantised model"},
+  };
+  for (const auto& [changes, expected] : cases)
+    EXPECT_EQ(refused(with(small(), changes)), "config.json: " + expected);
+  for (const auto* key : {"vocab_size", "hidden_size", "intermediate_size",
+                          "num_hidden_layers", "num_attention_heads"}) {
+    auto config = small();
+    config.erase(key);
+    EXPECT_NE(refused(config).find(std::string{key} + ": expected an integer"),
+              std::string::npos);
+  }
+}
+
+TEST_F(model_config_file, that_is_no_sane_json_is_refused) {
+  for (const std::string text :
+       {"", "{", "[]", "null", "{\"model_type\":\"\xff\"}"}) {
+    std::ofstream{folder / "config.json"} << text;
+    EXPECT_EQ(read_model_config(folder).error().code, ec::corrupt) << text;
+  }
+  std::ofstream{folder / "config.json"}
+      << "{\"a\":" << std::string(100'000, '[') << std::string(100'000, ']')
+      << "}";
+  EXPECT_EQ(read_model_config(folder).error().code, ec::corrupt);
+  std::filesystem::remove(folder / "config.json");
+  EXPECT_EQ(read_model_config(folder).error().code, ec::not_found);
+}
+
+TEST_F(model_config_file, may_put_the_rotary_values_into_rope_parameters) {
+  const json rope{{"rope_theta", 500000.0},
+                  {"rope_type", "llama3"},
+                  {"factor", 32.0},
+                  {"low_freq_factor", 1.0},
+                  {"high_freq_factor", 4.0},
+                  {"original_max_position_embeddings", 8192}};
+  const auto found = read(with(small(), {{"rope_parameters", rope}}));
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->rope_theta, 500000);
+  ASSERT_TRUE(found->rope_scaling);
+  EXPECT_EQ(found->rope_scaling->factor, 32);
+  // The older spelling of the same model is the same model.
+  auto older = rope;
+  older.erase("rope_theta");
+  const auto same = read(
+      with(small(), {{"rope_scaling", older}, {"rope_theta", 500000}}));
+  ASSERT_TRUE(same);
+  EXPECT_EQ(found->canonical_json(), same->canonical_json());
+}
+
+TEST_F(model_config_file, means_what_the_architecture_assumes_where_silent) {
+  auto silent = small();
+  silent.erase("num_key_value_heads");
+  EXPECT_EQ(read(silent)->kv_heads, 8);
+  EXPECT_EQ(read(small())->norm_epsilon, 1e-6);
+  EXPECT_EQ(read(small())->rope_theta, 10000);
+  EXPECT_EQ(read(small("mistral"))->sliding_window, 4096);
+  EXPECT_FALSE(
+      read(with(small("mistral"), {{"sliding_window", nullptr}}))
+          ->sliding_window);
+  EXPECT_TRUE(read(with(small(), {{"attention_bias", true}}))->output_bias);
+}
+
+TEST_F(model_config_file, of_qwen2_has_a_window_for_all_layers_or_none) {
+  const auto window = [&](const json& changes) {
+    return read(with(with(small("qwen2"), {{"sliding_window", 24}}), changes));
+  };
+  EXPECT_FALSE(window({{"use_sliding_window", false}})->sliding_window);
+  EXPECT_FALSE(window(json::object())->sliding_window);
+  EXPECT_EQ(window({{"use_sliding_window", true}, {"max_window_layers", 0}})
+                ->sliding_window,
+            24);
+  EXPECT_FALSE(window({{"use_sliding_window", true}, {"max_window_layers", 2}})
+                   ->sliding_window);
+  const auto mixed =
+      window({{"use_sliding_window", true}, {"max_window_layers", 1}});
+  ASSERT_FALSE(mixed);
+  EXPECT_NE(mixed.error().message.find("max_window_layers"),
+            std::string::npos);
+}
+
+TEST_F(model_config_file, is_canonical_whatever_its_spelling) {
+  const auto plain = read(small())->canonical_json();
+  EXPECT_EQ(plain, read(with(small(), {{"head_dim", 8},
+                                       {"rope_theta", 10000},
+                                       {"rope_scaling", nullptr},
+                                       {"unknown_key", "x"},
+                                       {"eos_token_id", 5}}))
+                       ->canonical_json());
+  EXPECT_NE(plain,
+            read(with(small(), {{"rope_theta", 10001}}))->canonical_json());
+  EXPECT_NE(plain, read(with(small(), {{"tie_word_embeddings", true}}))
+                       ->canonical_json());
+}
+
+}  // namespace
+}  // namespace t2
