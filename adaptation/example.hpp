@@ -5,37 +5,35 @@
 #include <string_view>
 #include <vector>
 
+#include "config/chat_message.hpp"
 #include "config/result.hpp"
+#include "config/task_file.hpp"
 #include "store/records.hpp"
-#include "text/chat_template.hpp"
 
 namespace t2 {
 
 /// A question with its reference answer: a line of the JSONL of tasks,
 /// examples and replay (docs/formats.md).
 struct example {
-  std::string id;
-  std::string prompt;                  // empty where messages are given
-  std::vector<chat_message> messages;
-  std::string answer;
-  std::vector<std::string> choices;    // for the reward `choice`; may be empty
-  std::string reward;                  // empty: the task's
+  std::string id{};
+  std::string prompt{};                // empty where messages are given
+  std::vector<chat_message> messages{};
+  std::string answer{};
+  std::vector<std::string> choices{};  // for the reward `choice`; may be empty
+  std::string reward{};                // empty: the task's
 };
 
-/// One line. `where` ("file:line") opens the error (ec::invalid_argument):
-/// unknown keys, wrong types, both or neither of prompt and messages.
-/// An example without an id gets `fallback_id`.
-result<example> parse_example(std::string_view json, const std::string& where,
-                              const std::string& fallback_id);
+/// ec::invalid_argument: a line without an answer, `choices` that are no list
+/// of texts. `where` ("file:3") opens the error.
+result<example> from_line(const task_line& line, const std::string& where);
+task_line to_line(const example& e);
 
-/// All lines of a JSONL text; empty lines are skipped, ids must be unique.
-/// `label` stands for the file in errors.
+/// All lines of a JSONL text; `label` stands for the file in errors. Ids that
+/// are missing become `line-N`; one that comes twice is refused.
 result<std::vector<example>> parse_examples(std::string_view jsonl,
                                             const std::string& label);
 
-/// The line (without the newline) that parse_example reads back.
-std::string to_json(const example& e);
-
+/// As the store keeps it; messages, choices and reward are in extra_json.
 result<example> from_record(const store_example& record);
 store_example to_record(const example& e);
 

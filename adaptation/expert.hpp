@@ -20,12 +20,12 @@ namespace t2 {
 /// One vector z per adapted projection of one base. Immutable once made; any
 /// thread.
 struct expert {
-  std::string name;
+  std::string name{};
   std::int64_t version = 0;      // 0: not in a store
-  std::string base;              // fingerprint
+  std::string base{};            // fingerprint
   svf_norm norm = svf_norm::none;
   svf_targets targets = svf_targets::all;
-  at::Tensor z;                  // float32 [layout.total()], CPU, finite
+  at::Tensor z{};                // float32 [layout.total()], CPU, finite
   std::string provenance = "{}"; // JSON
 };
 using expert_ref = std::shared_ptr<const expert>;

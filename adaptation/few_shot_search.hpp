@@ -34,7 +34,7 @@ struct few_shot_options {
   double standard_errors = 1;
   std::uint64_t seed = 0;
   std::int64_t delta_bytes = std::int64_t{256} << 20;  // alive in one work
-  sampling_options sampling;  // of the answers that a reward reads
+  sampling_options sampling{};  // of the answers that a reward reads
 
   result<void> validate() const;
 };
@@ -140,6 +140,9 @@ class few_shot_search {
   /// The result of the last work. ec::invalid_argument: it does not fit it.
   result<void> tell(std::span<const row_score> scores);
   result<void> tell(std::span<const search_answer> answers);
+  /// The seconds are over while a work runs (a caller's timer): its result is
+  /// no longer wanted, what is known decides.
+  void expire();
   /// Ends the search; outcome() is ec::cancelled.
   void cancel();
 

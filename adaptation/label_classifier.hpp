@@ -25,7 +25,7 @@ struct classification {
 };
 
 /// The rows of one classification: all have the same first `shared_prefix`
-/// tokens (the instruction), which the engine computes once.
+/// tokens (instruction and query), which the engine computes once.
 struct classification_rows {
   std::vector<scoring_row> rows;
   std::size_t shared_prefix = 0;
@@ -61,8 +61,8 @@ class label_classifier {
   label_classifier() = default;
   std::shared_ptr<const language_model> model_;
   std::vector<query_label> labels_;
-  std::vector<token_id> prefix_;                // instruction
-  std::vector<token_id> suffix_;                // between query and label
+  std::vector<token_id> prefix_;  // instruction, as far as the query
+  std::vector<token_id> suffix_;  // between query and label
   std::vector<std::vector<token_id>> answers_;  // of each label
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,7 +29,8 @@ class reward {
   virtual reward_evidence evidence(const example&) const {
     return reward_evidence::text;
   }
-  /// Of a generated answer: +1 right, −1 wrong.
+  /// Of a generated answer: +1 right, −1 wrong; NaN where the reward cannot be
+  /// told from a text.
   virtual double of_text(std::string_view answer, const example& e) const = 0;
   /// Of mean log-probabilities (nats per token): of each choice in order, or
   /// of the reference answer alone, as evidence() says.

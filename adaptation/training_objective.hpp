@@ -31,13 +31,6 @@ class training_objective {
   virtual const std::vector<training_row>& validation() const = 0;
 };
 
-/// The mean negative log-likelihood per answer token, of JSONL examples (the
-/// answer alone is learned) or of texts separated by blank lines (all of it
-/// is). spec.validation of the rows are held out, chosen by seed. Rows are
-/// visited in an order drawn anew for every epoch.
-result<std::unique_ptr<training_objective>> make_next_token_objective(
-    const language_model& model, const training_spec& spec);
-
 /// By spec.objective; ec::invalid_argument names the known ones.
 result<std::unique_ptr<training_objective>> make_objective(
     const language_model& model, const training_spec& spec);

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "adaptation/optimiser.hpp"
+
+namespace t2 {
+
+/// A candidate and what it scored. Shots are counted from 0.
+struct search_record {
+  candidate alpha;        // empty: the base
+  std::size_t chain = 0;  // which chain drew it; search_record::shared: all may
+                          // choose it, it was drawn before any score was known
+  std::vector<double> likelihood;  // of each shot; empty: not scored
+  std::vector<double> rewards;     // of each shot; empty: not measured
+
+  static constexpr std::size_t shared = std::numeric_limits<std::size_t>::max();
+};
+
+/// Splits n shots into k folds of as equal sizes as can be, by seed.
+std::vector<std::vector<std::size_t>> make_folds(std::size_t n, std::size_t k,
+                                                 std::uint64_t seed);
+
+/// The shots that are in none of `fold`, ascending.
+std::vector<std::size_t> shots_outside(std::span<const std::size_t> fold,
+                                       std::size_t n);
+
+double mean_over(std::span<const double> values,
+                 std::span<const std::size_t> shots);
+
+/// Of the base (records[0]) and the records that `chain` may choose: the
+/// `count` likeliest on `shots`, likeliest first (earlier wins ties), without
+/// the base.
+std::vector<std::size_t> contenders(std::span<const search_record> records,
+                                    std::size_t chain,
+                                    std::span<const std::size_t> shots,
+                                    std::size_t count);
+
+/// The winner on `shots` among the base and those contenders: highest mean
+/// reward, ties by mean likelihood, then the base. Without rewards (the reward
+/// is the likelihood) by likelihood alone.
+std::size_t winner(std::span<const search_record> records,
+                   std::span<const std::size_t> among,
+                   std::span<const std::size_t> shots, bool by_reward);
+
+/// What the winners of the folds gained on the shots that they had not seen.
+struct held_out_gain {
+  double mean = 0;  // of log-likelihood over the base, over shots
+  double standard_error = 0;
+  double reward = 0, base_reward = 0;  // mean over shots
+};
+
+/// `winners[f]` met `folds[f]`.
+held_out_gain measure_held_out(
+    std::span<const search_record> records,
+    std::span<const std::vector<std::size_t>> folds,
+    std::span<const std::size_t> winners, bool by_reward);
+
+/// Whether such a gain is believed: positive, above `standard_errors` of its
+/// own, at no cost in reward.
+bool believed(const held_out_gain& gain, double standard_errors);
+
+}  // namespace t2

@@ -1,0 +1,559 @@
+#include "adaptation/few_shot_search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "adaptation/cross_fit.hpp"
+#include "adaptation/optimiser.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr double nowhere = -std::numeric_limits<double>::infinity();
+constexpr std::size_t base_record = 0;
+constexpr std::size_t main_chain = 0;
+
+double mean_log_probability(const row_score& score) {
+  return score.sum() / static_cast<double>(score.log_probabilities.size());
+}
+
+// An optimiser that is told of some of the shots.
+struct search_chain {
+  std::unique_ptr<optimiser> draws;
+  std::size_t population = 0;
+  std::vector<std::size_t> shots;
+};
+
+// Which record and shot a row or answer of the work at hand is about.
+struct asked {
+  std::size_t record = 0;
+  std::size_t shot = 0;
+};
+
+}  // namespace
+
+struct few_shot_search::state {
+  std::shared_ptr<const expert_pool> pool;
+  std::vector<search_shot> shots;
+  std::shared_ptr<const reward> judge;
+  few_shot_options options;
+  std::function<steady_time()> now;
+  std::vector<std::vector<std::size_t>> folds;
+  std::vector<search_chain> chains;  // the main one, then one a fold
+  bool by_reward = false;            // the reward is not the likelihood
+
+  enum class phase { screen, judging, ended };
+  phase at = phase::screen;
+  std::vector<search_record> records;
+  std::map<candidate, std::size_t> first_of;  // the first record of an α
+  std::size_t batch_begin = 0;  // records of the running population
+  std::size_t next_record = 0;  // the first that no work has asked about
+  std::vector<std::size_t> judged;  // records that meet the reward
+  std::size_t next_judged = 0;
+
+  std::optional<search_work> work;
+  std::vector<asked> subjects;  // of the work, row by row
+  std::optional<steady_time> started;
+  std::optional<result<few_shot_outcome>> outcome;
+  std::int64_t iteration = 0;  // populations scored
+  std::int64_t tokens = 0;
+  std::int64_t scored_rows = 0, answers = 0;
+
+  bool shared_draws() const { return !chains.front().draws->adaptive(); }
+  double elapsed() const {
+    if (!started) return 0;
+    return std::chrono::duration<double>(now() - *started).count();
+  }
+
+  std::int64_t row_tokens() const;
+  std::int64_t population_tokens() const;
+  std::int64_t judging_tokens() const;
+  void draw_population();
+  void end_population();
+  bool another_population() const;
+  void begin_judging();
+  void make_work();
+  void make_score_work();
+  void make_judging_work();
+  void ask_generation(std::size_t record, const delta_ref& delta,
+                      generate_work& into);
+  void ask_choices(std::size_t record, const delta_ref& delta,
+                   score_work& into);
+  result<delta_ref> delta_of(const search_record& record) const;
+  void finish(bool truncated);
+  few_shot_outcome conclude(bool truncated) const;
+};
+
+std::int64_t few_shot_search::state::row_tokens() const {
+  std::int64_t sum = 0;
+  for (const search_shot& shot : shots)
+    sum += static_cast<std::int64_t>(shot.reference.tokens.size());
+  return sum;
+}
+
+// At most: repeated candidates cost nothing.
+std::int64_t few_shot_search::state::population_tokens() const {
+  std::int64_t count = 0;
+  for (const search_chain& chain : chains)
+    count += static_cast<std::int64_t>(chain.population);
+  return count * row_tokens();
+}
+
+// At most: what the reward will cost at the end.
+std::int64_t few_shot_search::state::judging_tokens() const {
+  if (!by_reward) return 0;
+  std::int64_t sum = 0;
+  for (const search_shot& shot : shots) {
+    if (judge->evidence(shot.source) == reward_evidence::text) {
+      sum += static_cast<std::int64_t>(shot.reference.answer_begin) +
+             options.sampling.max_tokens;
+    } else {
+      for (const scoring_row& row : shot.choices)
+        sum += static_cast<std::int64_t>(row.tokens.size());
+    }
+  }
+  const auto selections = static_cast<std::int64_t>(folds.size()) + 1;
+  return (selections * options.survivors + 1) * sum;
+}
+
+result<delta_ref> few_shot_search::state::delta_of(
+    const search_record& record) const {
+  if (record.alpha.empty()) return delta_ref{};
+  return pool->compose(options.rule, record.alpha);
+}
+
+void few_shot_search::state::draw_population() {
+  batch_begin = records.size();
+  const bool first = iteration == 0;
+  if (first) records.push_back({});  // the base
+  for (std::size_t c = 0; c < chains.size(); ++c) {
+    if (first && c != main_chain) break;
+    for (candidate& alpha : chains[c].draws->ask(chains[c].population)) {
+      search_record record;
+      record.alpha = std::move(alpha);
+      record.chain = first || shared_draws() ? search_record::shared : c;
+      records.push_back(std::move(record));
+    }
+  }
+  next_record = batch_begin;
+}
+
+// Repeated candidates get the scores of the first, the chains are told.
+void few_shot_search::state::end_population() {
+  for (std::size_t r = batch_begin; r < records.size(); ++r)
+    if (records[r].likelihood.empty())
+      records[r].likelihood =
+          records[first_of.at(records[r].alpha)].likelihood;
+  for (std::size_t c = 0; c < chains.size(); ++c) {
+    std::vector<candidate> points;
+    std::vector<double> scores;
+    for (std::size_t r = std::max(batch_begin, base_record + 1);
+         r < records.size(); ++r) {
+      if (records[r].chain != search_record::shared && records[r].chain != c)
+        continue;
+      points.push_back(records[r].alpha);
+      scores.push_back(mean_over(records[r].likelihood, chains[c].shots));
+    }
+    chains[c].draws->tell(points, scores);
+  }
+  ++iteration;
+}
+
+bool few_shot_search::state::another_population() const {
+  if (iteration >= options.iterations) return false;
+  return options.tokens == 0 ||
+         tokens + population_tokens() + judging_tokens() <= options.tokens;
+}
+
+void few_shot_search::state::begin_judging() {
+  at = phase::judging;
+  std::set<std::size_t> meet{base_record};
+  const auto count = static_cast<std::size_t>(options.survivors);
+  std::vector<std::size_t> all(shots.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  for (const std::size_t r : contenders(records, main_chain, all, count))
+    meet.insert(r);
+  for (std::size_t f = 0; f < folds.size(); ++f)
+    for (const std::size_t r :
+         contenders(records, f + 1, shots_outside(folds[f], shots.size()),
+                    count))
+      meet.insert(r);
+  judged.assign(meet.begin(), meet.end());
+  for (const std::size_t r : judged)
+    records[r].rewards.assign(shots.size(), 0.0);
+}
+
+void few_shot_search::state::make_score_work() {
+  score_work rows;
+  const std::int64_t per_delta = pool->layout().total() * 4;
+  std::int64_t bytes = 0;
+  for (; next_record < records.size(); ++next_record) {
+    search_record& record = records[next_record];
+    if (!first_of.emplace(record.alpha, next_record).second) continue;
+    auto delta = delta_of(record);
+    if (!delta) {  // paper and nuclear: no such mixture
+      record.likelihood.assign(shots.size(), nowhere);
+      continue;
+    }
+    if (*delta == nullptr && next_record != base_record) {
+      record.likelihood = records[base_record].likelihood;
+      if (!record.likelihood.empty()) continue;
+    }
+    if (!rows.rows.empty() && bytes + per_delta > options.delta_bytes) {
+      first_of.erase(record.alpha);
+      break;
+    }
+    bytes += per_delta;
+    for (std::size_t i = 0; i < shots.size(); ++i) {
+      scoring_row row = shots[i].reference;
+      row.delta = *delta;
+      tokens += static_cast<std::int64_t>(row.tokens.size());
+      rows.rows.push_back(std::move(row));
+      subjects.push_back({next_record, i});
+    }
+    record.likelihood.clear();
+  }
+  if (!rows.rows.empty()) work = std::move(rows);
+}
+
+void few_shot_search::state::ask_generation(std::size_t record,
+                                            const delta_ref& delta,
+                                            generate_work& into) {
+  for (std::size_t i = 0; i < shots.size(); ++i) {
+    if (judge->evidence(shots[i].source) != reward_evidence::text) continue;
+    const scoring_row& row = shots[i].reference;
+    generation_request request;
+    request.prompt.assign(
+        row.tokens.begin(),
+        row.tokens.begin() + static_cast<std::ptrdiff_t>(row.answer_begin));
+    request.sampling = options.sampling;
+    request.sampling.seed = options.seed;
+    request.delta = delta;
+    request.urgency = priority::background;
+    request.stream = i;  // all candidates meet the same random numbers
+    into.requests.push_back(std::move(request));
+    subjects.push_back({record, i});
+  }
+}
+
+// Choices are judged when the rows of all of them are told.
+void few_shot_search::state::ask_choices(std::size_t record,
+                                         const delta_ref& delta,
+                                         score_work& into) {
+  for (std::size_t i = 0; i < shots.size(); ++i) {
+    if (judge->evidence(shots[i].source) == reward_evidence::text) continue;
+    for (scoring_row row : shots[i].choices) {
+      row.delta = delta;
+      tokens += static_cast<std::int64_t>(row.tokens.size());
+      into.rows.push_back(std::move(row));
+      subjects.push_back({record, i});
+    }
+  }
+}
+
+// For each record that meets the reward one work of generations and one of
+// choices (most tasks have one kind), as many records as the budget of bytes
+// holds.
+void few_shot_search::state::make_judging_work() {
+  const std::int64_t per_delta = pool->layout().total() * 4;
+  const auto at_once = std::max<std::int64_t>(
+      1, options.delta_bytes / std::max<std::int64_t>(1, per_delta));
+  // Even steps generate, odd steps score choices, for the same records.
+  while (next_judged < 2 * judged.size()) {
+    const std::size_t begin = next_judged / 2;
+    const bool generate = next_judged % 2 == 0;
+    const std::size_t end =
+        std::min(judged.size(), begin + static_cast<std::size_t>(at_once));
+    generate_work texts;
+    score_work rows;
+    for (std::size_t j = begin; j < end; ++j) {
+      const auto delta = delta_of(records[judged[j]]);
+      if (generate)
+        ask_generation(judged[j], *delta, texts);
+      else
+        ask_choices(judged[j], *delta, rows);
+    }
+    next_judged = generate ? next_judged + 1 : 2 * end;
+    if (!texts.requests.empty()) {
+      work = std::move(texts);
+      return;
+    }
+    if (!rows.rows.empty()) {
+      work = std::move(rows);
+      return;
+    }
+  }
+}
+
+void few_shot_search::state::make_work() {
+  if (!started) started = now();
+  while (at != phase::ended && !work) {
+    if (options.seconds > 0 && elapsed() >= options.seconds) {
+      finish(true);
+    } else if (at == phase::screen) {
+      if (next_record < records.size()) {
+        make_score_work();
+        continue;
+      }
+      if (!records.empty() && batch_begin < records.size()) {
+        end_population();
+        batch_begin = records.size();
+      }
+      if (iteration == 0 || another_population())
+        draw_population();
+      else if (by_reward)
+        begin_judging();
+      else
+        finish(false);
+    } else {
+      make_judging_work();
+      if (!work) finish(false);
+    }
+  }
+  if (at == phase::ended) work = search_done{};
+}
+
+void few_shot_search::state::finish(bool truncated) {
+  outcome = conclude(truncated);
+  at = phase::ended;
+  subjects.clear();
+  work.reset();
+}
+
+few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
+  using nlohmann::json;
+  few_shot_outcome out;
+  out.truncated = truncated;
+  out.found.rule = options.rule;
+  json cost{{"tokens", tokens},
+            {"seconds", elapsed()},
+            {"candidates", records.empty() ? 0 : records.size() - 1},
+            {"rows", scored_rows},
+            {"answers", answers},
+            {"iterations", iteration}};
+  out.cost = cost.dump();
+  out.scores = "{}";
+  const bool unknown_base =
+      records.empty() || records[base_record].likelihood.empty();
+  const bool unknown_reward =
+      by_reward && (truncated || records[base_record].rewards.empty());
+  if (unknown_base || unknown_reward) {
+    out.reason = "the seconds were over before the candidates were judged";
+    return out;
+  }
+
+  const auto count = static_cast<std::size_t>(options.survivors);
+  std::vector<std::size_t> all(shots.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  const auto among = contenders(records, main_chain, all, count);
+  const std::size_t best = winner(records, among, all, by_reward);
+  std::vector<std::size_t> winners;
+  for (std::size_t f = 0; f < folds.size(); ++f) {
+    const auto rest = shots_outside(folds[f], shots.size());
+    winners.push_back(winner(
+        records, contenders(records, f + 1, rest, count), rest, by_reward));
+  }
+  const held_out_gain gain =
+      measure_held_out(records, folds, winners, by_reward);
+
+  const auto scores_of = [&](std::size_t r) {
+    json scores{{"log_likelihood", mean_over(records[r].likelihood, all)}};
+    if (by_reward) scores["reward"] = mean_over(records[r].rewards, all);
+    return scores;
+  };
+  json scores{{"base", scores_of(base_record)},
+              {"best", scores_of(best)},
+              {"reward", std::string{judge->name()}},
+              {"shots", shots.size()},
+              {"held_out",
+               {{"folds", folds.size()},
+                {"gain", gain.mean},
+                {"standard_error", gain.standard_error}}}};
+  if (by_reward) {
+    scores["held_out"]["reward"] = gain.reward;
+    scores["held_out"]["base_reward"] = gain.base_reward;
+  }
+  out.scores = scores.dump();
+  if (best == base_record) {
+    out.reason = "no mixture is better than the base on the examples";
+    return out;
+  }
+  if (!believed(gain, options.standard_errors)) {
+    out.reason = "no gain over the base on held-out examples";
+    return out;
+  }
+  out.found = pool->describe(options.rule, records[best].alpha);
+  out.delta = *delta_of(records[best]);
+  out.accepted = out.delta != nullptr;
+  out.reason = out.accepted
+                   ? "a gain over the base on held-out examples"
+                   : "no mixture is better than the base on the examples";
+  return out;
+}
+
+few_shot_search::few_shot_search() : state_(std::make_unique<state>()) {}
+few_shot_search::~few_shot_search() = default;
+
+result<std::unique_ptr<few_shot_search>> few_shot_search::make(
+    std::shared_ptr<const expert_pool> pool, std::vector<search_shot> shots,
+    std::shared_ptr<const reward> judge, few_shot_options options,
+    std::function<steady_time()> now) {
+  if (auto fine = options.validate(); !fine) return fine.error();
+  if (shots.size() < 2)
+    return error{ec::invalid_argument,
+                 "examples: expected 2 or more, found " +
+                     std::to_string(shots.size())};
+  auto search = std::unique_ptr<few_shot_search>{new few_shot_search};
+  state& s = *search->state_;
+  s.pool = std::move(pool);
+  s.shots = std::move(shots);
+  s.judge = std::move(judge);
+  s.options = options;
+  s.now = std::move(now);
+  for (const search_shot& shot : s.shots)
+    s.by_reward = s.by_reward || s.judge->evidence(shot.source) !=
+                                     reward_evidence::reference_likelihood;
+
+  const std::size_t n = s.shots.size();
+  const std::size_t folds =
+      options.folds == 0 ? n
+                         : std::min(n, static_cast<std::size_t>(options.folds));
+  s.folds = make_folds(n, folds, options.seed);
+  const std::size_t experts = s.pool->experts().size();
+  optimiser_options search_space{
+      .dimension =
+          experts * (options.per_projection ? s.pool->layout().size() : 1),
+      .mean = 1.0 / static_cast<double>(experts),
+      .sigma = options.sigma,
+      .elite = options.elite,
+      .population = static_cast<std::size_t>(options.population),
+      .seed = options.seed};
+  for (std::size_t c = 0; c <= folds; ++c) {
+    search_space.stream = c;
+    auto draws = make_optimiser(options.optimiser, search_space);
+    if (!draws) return draws.error();
+    search_chain chain{.draws = *std::move(draws),
+                       .population = search_space.population,
+                       .shots = {}};
+    // Without adaptation one chain draws for all.
+    if (c != main_chain)
+      chain.population = chain.draws->adaptive()
+                             ? std::max<std::size_t>(2, chain.population / 4)
+                             : 0;
+    chain.shots =
+        shots_outside(c == main_chain ? std::span<const std::size_t>{}
+                                      : std::span{s.folds[c - 1]},
+                      n);
+    s.chains.push_back(std::move(chain));
+  }
+  const std::int64_t first =
+      (options.population + 1) * s.row_tokens() + s.judging_tokens();
+  if (options.tokens != 0 && first > options.tokens)
+    return error{ec::exhausted,
+                 "search.tokens: expected at least " + std::to_string(first) +
+                     " for one population of these examples, found " +
+                     std::to_string(options.tokens)};
+  return search;
+}
+
+const search_work& few_shot_search::next() {
+  if (!state_->work) state_->make_work();
+  return *state_->work;
+}
+
+result<void> few_shot_search::tell(std::span<const row_score> scores) {
+  state& s = *state_;
+  const auto* work = s.work ? std::get_if<score_work>(&*s.work) : nullptr;
+  if (work == nullptr || scores.size() != s.subjects.size())
+    return error{ec::invalid_argument, "search: these scores were not asked"};
+  for (const row_score& score : scores)
+    if (score.log_probabilities.empty())
+      return error{ec::invalid_argument, "search: a row came without a score"};
+  s.scored_rows += static_cast<std::int64_t>(scores.size());
+  if (s.at == state::phase::screen) {
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      auto& likelihood = s.records[s.subjects[i].record].likelihood;
+      likelihood.resize(s.shots.size());
+      const double mean = mean_log_probability(scores[i]);
+      likelihood[s.subjects[i].shot] = std::isfinite(mean) ? mean : nowhere;
+    }
+  } else {
+    for (std::size_t i = 0; i < scores.size();) {
+      const asked subject = s.subjects[i];
+      const search_shot& shot = s.shots[subject.shot];
+      std::vector<double> means;
+      for (std::size_t c = 0; c < shot.choices.size(); ++c)
+        means.push_back(mean_log_probability(scores[i++]));
+      s.records[subject.record].rewards[subject.shot] =
+          s.judge->of_likelihoods(means, shot.source);
+    }
+  }
+  s.subjects.clear();
+  s.work.reset();
+  return {};
+}
+
+result<void> few_shot_search::tell(std::span<const search_answer> answers) {
+  state& s = *state_;
+  const auto* work = s.work ? std::get_if<generate_work>(&*s.work) : nullptr;
+  if (work == nullptr || answers.size() != s.subjects.size())
+    return error{ec::invalid_argument, "search: these answers were not asked"};
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const asked subject = s.subjects[i];
+    s.tokens += static_cast<std::int64_t>(work->requests[i].prompt.size()) +
+                answers[i].tokens;
+    s.records[subject.record].rewards[subject.shot] = s.judge->of_text(
+        answers[i].text, s.shots[subject.shot].source);
+  }
+  s.answers += static_cast<std::int64_t>(answers.size());
+  s.subjects.clear();
+  s.work.reset();
+  return {};
+}
+
+void few_shot_search::expire() {
+  if (state_->at != state::phase::ended) state_->finish(true);
+}
+
+void few_shot_search::cancel() {
+  if (state_->at == state::phase::ended) return;
+  state_->outcome = error{ec::cancelled, "search: cancelled"};
+  state_->at = state::phase::ended;
+  state_->subjects.clear();
+  state_->work.reset();
+}
+
+few_shot_progress few_shot_search::progress() const {
+  const state& s = *state_;
+  few_shot_progress out{.iteration = s.iteration,
+                        .iterations = s.options.iterations,
+                        .best_log_likelihood = nowhere,
+                        .base_log_likelihood = 0,
+                        .tokens = s.tokens,
+                        .seconds = s.elapsed()};
+  if (s.records.empty() || s.records[base_record].likelihood.empty()) {
+    out.best_log_likelihood = 0;
+    return out;
+  }
+  const auto& all = s.chains[main_chain].shots;
+  out.base_log_likelihood =
+      mean_over(s.records[base_record].likelihood, all);
+  out.best_log_likelihood = out.base_log_likelihood;
+  for (const std::size_t r : contenders(s.records, main_chain, all, 1))
+    out.best_log_likelihood = std::max(
+        out.best_log_likelihood, mean_over(s.records[r].likelihood, all));
+  return out;
+}
+
+result<few_shot_outcome> few_shot_search::outcome() const {
+  if (!state_->outcome)
+    return error{ec::invalid_argument, "search: it has not ended"};
+  return *state_->outcome;
+}
+
+}  // namespace t2

@@ -1,0 +1,154 @@
+#include "adaptation/next_token_objective.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "adaptation/example.hpp"
+#include "adaptation/prompting.hpp"
+#include "adaptation/random_stream.hpp"
+#include "config/sha256.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr std::uint64_t no_epoch = std::numeric_limits<std::uint64_t>::max();
+// Streams of the seed: the split, then one an epoch.
+constexpr std::uint64_t split_stream = 0;
+
+void weigh(std::vector<training_row>& rows) {
+  std::size_t tokens = 0;
+  for (const training_row& row : rows) tokens += row.weights.size();
+  for (training_row& row : rows)
+    for (float& w : row.weights) w = 1.0f / static_cast<float>(tokens);
+}
+
+std::vector<example> split_text(std::string_view text) {
+  std::vector<example> documents;
+  std::string current;
+  const auto flush = [&] {
+    while (!current.empty() && current.back() == '\n') current.pop_back();
+    if (!current.empty()) {
+      example e;
+      e.id = "text-" + std::to_string(documents.size() + 1);
+      e.answer = std::move(current);
+      documents.push_back(std::move(e));
+    }
+    current.clear();
+  };
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    if (line.find_first_not_of(" \t") == std::string_view::npos) {
+      flush();
+    } else {
+      current += line;
+      current += '\n';
+    }
+  }
+  flush();
+  return documents;
+}
+
+// A long text as rows of at most `max_tokens`, each after what opens the first.
+void append_windows(const training_row& whole, std::size_t max_tokens,
+                    std::vector<training_row>& rows) {
+  const std::size_t head = whole.answer_begin;
+  const std::size_t room = max_tokens > head ? max_tokens - head : 1;
+  for (std::size_t at = head; at < whole.tokens.size(); at += room) {
+    const std::size_t end = std::min(whole.tokens.size(), at + room);
+    const auto begin = whole.tokens.begin();
+    training_row row;
+    row.tokens.assign(begin, begin + static_cast<std::ptrdiff_t>(head));
+    row.tokens.insert(row.tokens.end(),
+                      begin + static_cast<std::ptrdiff_t>(at),
+                      begin + static_cast<std::ptrdiff_t>(end));
+    row.answer_begin = head;
+    row.weights.assign(end - at, 1.0f);
+    rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+next_token_objective::next_token_objective(std::vector<training_row> training,
+                                           std::vector<training_row> held_out,
+                                           std::int64_t batch,
+                                           std::uint64_t seed,
+                                           std::string data_hash)
+    : training_(std::move(training)),
+      validation_(std::move(held_out)),
+      batch_(batch),
+      seed_(seed),
+      data_hash_(std::move(data_hash)),
+      epoch_(no_epoch) {
+  weigh(validation_);
+}
+
+result<std::vector<training_row>> next_token_objective::rows(
+    std::int64_t step, const delta_ref&) {
+  std::vector<training_row> out;
+  const auto n = static_cast<std::uint64_t>(training_.size());
+  for (std::int64_t i = 0; i < batch_; ++i) {
+    const auto visit = static_cast<std::uint64_t>(step * batch_ + i);
+    if (visit / n != epoch_) {
+      epoch_ = visit / n;
+      order_ = random_stream{seed_, split_stream + 1 + epoch_}.permutation(
+          training_.size());
+    }
+    out.push_back(training_[order_[visit % n]]);
+  }
+  weigh(out);
+  return out;
+}
+
+result<std::unique_ptr<training_objective>> make_next_token_objective(
+    const language_model& model, const training_spec& spec) {
+  std::vector<example> examples;
+  if (spec.format == "jsonl") {
+    auto parsed = parse_examples(spec.data, "data");
+    if (!parsed) return parsed.error();
+    examples = *std::move(parsed);
+  } else if (spec.format == "text") {
+    examples = split_text(spec.data);
+  } else {
+    return error{ec::invalid_argument,
+                 "format: expected jsonl or text, found '" + spec.format + "'"};
+  }
+  std::vector<training_row> rows;
+  const auto max_tokens = static_cast<std::size_t>(spec.max_tokens);
+  for (const example& e : examples) {
+    const bool plain = e.prompt.empty() && e.messages.empty();
+    auto row = training_row_of(
+        model, e,
+        plain ? std::numeric_limits<std::int64_t>::max() : spec.max_tokens);
+    if (!row) return row.error();
+    if (plain)
+      append_windows(*row, max_tokens, rows);
+    else
+      rows.push_back(*std::move(row));
+  }
+
+  const auto n = rows.size();
+  auto held = static_cast<std::size_t>(
+      std::llround(spec.validation * static_cast<double>(n)));
+  if (spec.validation > 0) held = std::max<std::size_t>(held, 1);
+  if (n < held + 1)
+    return error{ec::invalid_argument,
+                 "data: expected at least " + std::to_string(held + 1) +
+                     " rows to learn from, found " + std::to_string(n)};
+  const auto order = random_stream{spec.seed, split_stream}.permutation(n);
+  std::vector<bool> is_held(n, false);
+  for (std::size_t i = 0; i < held; ++i) is_held[order[i]] = true;
+  std::vector<training_row> training, validation;
+  for (std::size_t i = 0; i < n; ++i)
+    (is_held[i] ? validation : training).push_back(std::move(rows[i]));
+  return std::unique_ptr<training_objective>{
+      std::make_unique<next_token_objective>(
+          std::move(training), std::move(validation), spec.batch, spec.seed,
+          sha256_hex(spec.format + "\n" + spec.data))};
+}
+
+}  // namespace t2

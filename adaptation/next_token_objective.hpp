@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adaptation/training_objective.hpp"
+
+namespace t2 {
+
+/// The mean negative log-likelihood per answer token over a fixed set of rows.
+/// The rows of step i are the next `batch` of an order that is drawn anew, by
+/// seed, for every epoch.
+class next_token_objective : public training_objective {
+ public:
+  /// Rows with weights of 1; `training` is not empty.
+  next_token_objective(std::vector<training_row> training,
+                       std::vector<training_row> held_out, std::int64_t batch,
+                       std::uint64_t seed, std::string data_hash);
+
+  std::string_view name() const override { return "next-token"; }
+  const std::string& data_hash() const override { return data_hash_; }
+  result<std::vector<training_row>> rows(std::int64_t step,
+                                         const delta_ref& current) override;
+  const std::vector<training_row>& validation() const override {
+    return validation_;
+  }
+  const std::vector<training_row>& training() const { return training_; }
+
+ private:
+  std::vector<training_row> training_, validation_;
+  std::int64_t batch_;
+  std::uint64_t seed_;
+  std::string data_hash_;
+  std::uint64_t epoch_;             // whose order `order_` is
+  std::vector<std::size_t> order_;
+};
+
+/// Of spec.data: JSONL examples (the answer alone is learned), or texts
+/// separated by blank lines (all of each is learned; one longer than
+/// spec.max_tokens becomes several rows). spec.validation of the rows are held
+/// out, chosen by seed. Errors name the line; ec::invalid_argument: nothing to
+/// learn from.
+result<std::unique_ptr<training_objective>> make_next_token_objective(
+    const language_model& model, const training_spec& spec);
+
+}  // namespace t2

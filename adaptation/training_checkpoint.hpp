@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "adaptation/adamw.hpp"
+#include "config/result.hpp"
+
+namespace t2 {
+
+/// All that a training run needs to go on from where it was.
+struct training_checkpoint {
+  std::string identity;  // SHA-256 of base, data and spec: what run it is of
+  adamw_state optimiser;
+  at::Tensor best;       // parameter of the best step
+  std::int64_t step = 0;
+  std::int64_t best_step = 0;
+  double best_loss = 0, base_loss = 0;  // of validation
+  double last_loss = 0, last_validation = 0;
+};
+
+/// Replaces the file durably (config/durable_file.hpp).
+result<void> write_training_checkpoint(const std::filesystem::path& path,
+                                       const training_checkpoint& state);
+
+/// Nothing when there is no file. `size`: entries of the parameter.
+/// ec::corrupt when it does not verify, ec::incompatible when it is of another
+/// run.
+result<std::optional<training_checkpoint>> read_training_checkpoint(
+    const std::filesystem::path& path, const std::string& identity,
+    std::int64_t size);
+
+}  // namespace t2

@@ -1,0 +1,75 @@
+#include "adaptation/adaptation_key.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+namespace t2 {
+namespace {
+
+struct inputs {
+  std::string base = "b";
+  std::vector<keyed_version> versions{{"math", 1, "aa"}, {"code", 2, "bb"}};
+  std::string strategy = "few-shot";
+  few_shot_options options;
+  std::vector<example> examples{{.id = "1", .prompt = "p", .answer = "a"},
+                                {.id = "2", .prompt = "q", .answer = "b"}};
+  std::string reward = "exact";
+
+  std::string key() const {
+    return adaptation_key(base, versions, strategy, options, examples, reward);
+  }
+};
+
+TEST(adaptation_key, is_the_same_for_the_same_search) {
+  inputs a, b;
+  EXPECT_EQ(a.key(), b.key());
+  EXPECT_EQ(a.key().size(), 64u);
+  std::swap(b.versions[0], b.versions[1]);
+  EXPECT_EQ(a.key(), b.key());
+}
+
+TEST(adaptation_key, passes_over_what_changes_no_outcome) {
+  inputs a, b;
+  b.options.seconds = 1;
+  b.options.delta_bytes = 1;
+  EXPECT_EQ(a.key(), b.key());
+}
+
+TEST(adaptation_key, differs_in_all_that_changes_the_outcome) {
+  const std::vector<std::function<void(inputs&)>> changes{
+      [](inputs& i) { i.base = "c"; },
+      [](inputs& i) { i.versions[0].version = 2; },
+      [](inputs& i) { i.versions[0].sha256 = "cc"; },
+      [](inputs& i) { i.versions.pop_back(); },
+      [](inputs& i) { i.strategy = "prompt"; },
+      [](inputs& i) { i.options.optimiser = "random"; },
+      [](inputs& i) { i.options.population = 16; },
+      [](inputs& i) { i.options.elite = 0.1; },
+      [](inputs& i) { i.options.sigma = 0.25; },
+      [](inputs& i) { i.options.iterations = 9; },
+      [](inputs& i) { i.options.per_projection = true; },
+      [](inputs& i) { i.options.rule = mixture_rule::paper; },
+      [](inputs& i) { i.options.tokens = 5; },
+      [](inputs& i) { i.options.folds = 2; },
+      [](inputs& i) { i.options.survivors = 2; },
+      [](inputs& i) { i.options.standard_errors = 0; },
+      [](inputs& i) { i.options.seed = 1; },
+      [](inputs& i) { i.options.sampling.max_tokens = 7; },
+      [](inputs& i) { std::swap(i.examples[0], i.examples[1]); },
+      [](inputs& i) { i.examples[0].answer = "x"; },
+      [](inputs& i) { i.examples[0].choices = {"a", "b"}; },
+      [](inputs& i) { i.reward = "numeric"; },
+  };
+  std::set<std::string> keys{inputs{}.key()};
+  for (const auto& change : changes) {
+    inputs i;
+    change(i);
+    EXPECT_TRUE(keys.insert(i.key()).second);
+  }
+  EXPECT_EQ(keys.size(), changes.size() + 1);
+}
+
+}  // namespace
+}  // namespace t2
