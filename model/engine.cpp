@@ -429,7 +429,7 @@ struct engine::state {
   void run_job() {
     auto current = std::move(jobs.front());
     jobs.pop_front();
-    if (current.work->advance(*model)) jobs.push_front(std::move(current));
+    if (current.work->advance(*model)) jobs.push_back(std::move(current));
     else if (current.on_done) current.on_done();
   }
 
