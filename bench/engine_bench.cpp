@@ -1,0 +1,214 @@
+// Plans, decode steps, prefill, decomposition of a mixture, and the scoring
+// stream of a search, on the model in T2_BENCH_MODEL (bench/random_model.cpp
+// makes one) in T2_BENCH_DTYPE (float32 or bfloat16). JSON:
+//   engine_bench --benchmark_format=json
+#include <ATen/ATen.h>
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+
+#include "model/engine.hpp"
+#include "model/language_model.hpp"
+#include "model/transformer.hpp"
+
+namespace {
+
+using namespace t2;
+
+std::string variable(const char* name, const char* fallback) {
+  const char* value = std::getenv(name);
+  return value ? value : fallback;
+}
+
+std::shared_ptr<language_model> model() {
+  static const auto loaded = [] {
+    const std::filesystem::path folder = variable("T2_BENCH_MODEL", "");
+    auto m = language_model::load(
+        {.folder = folder,
+         .device = variable("T2_BENCH_DEVICE", "cpu"),
+         .dtype = variable("T2_BENCH_DTYPE", "bfloat16"),
+         .svd_cache = variable("T2_BENCH_SVD", "/tmp/t2-bench-svd")});
+    if (!m) {
+      std::fprintf(stderr, "engine_bench: %s\n", m.error().message.c_str());
+      std::exit(1);
+    }
+    return *m;
+  }();
+  return loaded;
+}
+
+delta_ref random_delta(std::uint64_t seed, svf_targets targets) {
+  static std::map<svf_targets, at::Tensor> singular;
+  auto layout = std::make_shared<svf_layout>(model()->config(), targets);
+  if (!singular.contains(targets))
+    singular[targets] = *model()->singular_values(*layout);
+  at::manual_seed(seed);
+  const auto& s = singular[targets];
+  return *singular_delta::make(layout, s * 0.1 * at::randn_like(s));
+}
+
+/// Runs one step of `rows` decoding rows, each after 64 tokens of prompt.
+class decode_step {
+ public:
+  decode_step(std::int64_t rows, const std::vector<delta_ref>& deltas)
+      : pool_(model()->config(), model()->dtype(), model()->device(),
+              std::int64_t{8} << 30) {
+    packed_step prompt;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      caches_.push_back(pool_.allocate(129));
+      auto* kv = caches_.back().get();
+      const auto& delta =
+          deltas[static_cast<std::size_t>(r) * deltas.size() /
+                 static_cast<std::size_t>(rows)];
+      prompt.spans.push_back({64 * r, 64 * r + 64, 0, kv});
+      prompt.deltas.push_back(delta);
+      for (int t = 0; t < 64; ++t)
+        prompt.tokens.push_back(static_cast<token_id>((31 * r + 7 * t) % 500));
+      prompt.logit_rows.push_back(64 * r + 63);
+      step_.tokens.push_back(5);
+      step_.spans.push_back({r, r + 1, 64, kv});
+      step_.deltas.push_back(delta);
+      step_.logit_rows.push_back(r);
+    }
+    (void)*model()->network().forward(prompt);
+  }
+
+  void run(std::int64_t position) {
+    for (auto& span : step_.spans) span.position = 64 + position % 64;
+    const auto hidden = *model()->network().forward(step_);
+    benchmark::DoNotOptimize(model()->network().logits(hidden));
+  }
+
+ private:
+  kv_pool pool_;
+  std::vector<std::shared_ptr<kv_sequence>> caches_;
+  packed_step step_;
+};
+
+void count_rows(benchmark::State& state, std::int64_t rows) {
+  state.counters["tokens_per_second"] = benchmark::Counter(
+      static_cast<double>(rows * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+void decode(benchmark::State& state) {
+  decode_step step{state.range(0), {nullptr}};
+  std::int64_t position = 0;
+  for (auto _ : state) step.run(position++);
+  count_rows(state, state.range(0));
+}
+BENCHMARK(decode)->ArgName("rows")->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
+/// 32 rows over some mixtures under one plan.
+void decode_mixtures(benchmark::State& state) {
+  const auto plan = static_cast<linear_plan>(state.range(0));
+  const auto targets = static_cast<svf_targets>(state.range(2));
+  std::vector<delta_ref> deltas;
+  for (std::int64_t i = 0; i < state.range(1); ++i)
+    deltas.push_back(random_delta(static_cast<std::uint64_t>(i), targets));
+  auto& net = model()->network();
+  if (plan == linear_plan::dense) {
+    if (auto ok = net.warm(deltas.front()); !ok)
+      return state.SkipWithError(ok.error().message.c_str());
+    net.force_plan({});
+  } else {
+    net.force_plan(plan);
+  }
+  decode_step step{32, deltas};
+  std::int64_t position = 0;
+  for (auto _ : state) step.run(position++);
+  net.force_plan({});
+  count_rows(state, 32);
+  state.SetLabel(std::string{to_string(plan)} + ", " +
+                 std::string{to_string(targets)});
+}
+BENCHMARK(decode_mixtures)
+    ->ArgNames({"plan", "mixtures", "targets"})
+    ->Args({1, 1, 1})
+    ->Args({2, 8, 1})
+    ->Args({3, 8, 1})
+    ->Args({2, 8, 2})
+    ->Args({3, 8, 2})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void prefill(benchmark::State& state) {
+  kv_pool pool{model()->config(), model()->dtype(), model()->device(),
+               std::int64_t{4} << 30};
+  const auto kv = pool.allocate(state.range(0));
+  packed_step step;
+  for (std::int64_t t = 0; t < state.range(0); ++t)
+    step.tokens.push_back(static_cast<token_id>((7 * t) % 500));
+  step.spans = {{0, state.range(0), 0, kv.get()}};
+  step.deltas = {nullptr};
+  step.logit_rows = {state.range(0) - 1};
+  for (auto _ : state)
+    benchmark::DoNotOptimize(*model()->network().forward(step));
+  count_rows(state, state.range(0));
+}
+BENCHMARK(prefill)->ArgName("tokens")->Arg(64)->Arg(512)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
+/// W' of all adapted projections of a mixture.
+void build_dense(benchmark::State& state) {
+  const auto targets = static_cast<svf_targets>(state.range(0));
+  (void)model()->network().load_factors(
+      svf_layout{model()->config(), targets});
+  std::uint64_t seed = 1000;
+  for (auto _ : state) {
+    model()->network().set_dense_budget(std::int64_t{4} << 30);
+    (void)model()->network().warm(random_delta(seed++, targets));
+  }
+}
+BENCHMARK(build_dense)->ArgName("targets")->Arg(1)->Arg(2)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
+/// One iteration of a search: 32 candidates × 5 shots of 48 tokens, answers of
+/// 16, teacher-forced.
+void search_iteration(benchmark::State& state) {
+  const auto targets = static_cast<svf_targets>(state.range(0));
+  std::vector<scoring_row> rows;
+  for (std::uint64_t c = 0; c < 32; ++c) {
+    const auto delta = random_delta(c, targets);
+    for (int shot = 0; shot < 5; ++shot) {
+      scoring_row row{{}, 32, delta};
+      for (int t = 0; t < 48; ++t)
+        row.tokens.push_back((13 * shot + 7 * t) % 500);
+      rows.push_back(row);
+    }
+  }
+  engine e{model(), {}};
+  for (auto _ : state) {
+    (void)*e.score(rows, [](result<std::vector<row_score>> scores) {
+      benchmark::DoNotOptimize(scores);
+    });
+    while (e.step()) {
+    }
+  }
+  state.counters["evaluations_per_second"] =
+      benchmark::Counter(static_cast<double>(160 * state.iterations()),
+                         benchmark::Counter::kIsRate);
+}
+BENCHMARK(search_iteration)
+    ->ArgName("targets")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Decomposition of all projections of one layer, the cache aside.
+void decompose_layer(benchmark::State& state) {
+  const svf_layout layout{model()->config(), svf_targets::all};
+  for (auto _ : state)
+    for (const auto& p : layout.projections()) {
+      if (p.layer > 0) break;
+      const std::vector<std::int64_t> shape{p.out_features, p.in_features};
+      const auto w = model()->weights().tensor(p.weight, shape);
+      benchmark::DoNotOptimize(*decompose(*w));
+    }
+}
+BENCHMARK(decompose_layer)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();

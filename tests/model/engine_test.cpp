@@ -1,0 +1,336 @@
+// The engine's promises on the story model: rows do not see each other, plans
+// and chunkings agree, ends are told once, budgets hold, background yields.
+#include "model/engine.hpp"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "model/kv_cache.hpp"
+#include "model/language_model.hpp"
+#include "tests/model/test_model.hpp"
+
+namespace t2 {
+namespace {
+
+/// A clock that stands still unless told.
+struct manual_clock {
+  std::shared_ptr<steady_time> at = std::make_shared<steady_time>();
+  steady_time operator()() const { return *at; }
+  void advance(double seconds) {
+    *at += std::chrono::duration_cast<steady_time::duration>(
+        std::chrono::duration<double>(seconds));
+  }
+};
+
+/// What one answer said, and how often it ended.
+struct heard {
+  std::string text;
+  std::vector<token_id> tokens;
+  int ends = 0;
+  std::optional<finish_reason> finished;
+  std::optional<error> failure;
+};
+
+class engine_on_stories : public testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = load_test_model("stories260k-hf", "float32");
+    ASSERT_NE(model_, nullptr);
+  }
+
+  delta_ref random_delta(int seed, svf_targets targets = svf_targets::all) {
+    at::manual_seed(static_cast<std::uint64_t>(seed));
+    auto layout = std::make_shared<svf_layout>(model_->config(), targets);
+    const auto s = *model_->singular_values(*layout);
+    return *singular_delta::make(layout, s * 0.2 * at::randn_like(s));
+  }
+
+  generation_request request(const std::string& prompt, delta_ref delta = {}) {
+    generation_request r;
+    r.prompt = *model_->text()->encode(prompt, true);
+    r.delta = std::move(delta);
+    r.sampling.max_tokens = 24;
+    return r;
+  }
+
+  static void listen(generation_request& r, heard& h) {
+    r.on_event = [&h](const generation_event& event) {
+      h.text += event.text;
+      for (const auto& t : event.tokens) h.tokens.push_back(t.token);
+      if (!event.finished && !event.failure) return;
+      ++h.ends;
+      h.finished = event.finished;
+      h.failure = event.failure;
+    };
+  }
+
+  heard answer(generation_request r, engine_options options = {}) {
+    engine e{model_, std::move(options)};
+    heard h;
+    listen(r, h);
+    EXPECT_TRUE(e.submit(std::move(r)));
+    while (e.step()) {
+    }
+    EXPECT_EQ(h.ends, 1);
+    return h;
+  }
+
+  std::shared_ptr<language_model> model_;
+};
+
+TEST_F(engine_on_stories, rows_of_one_batch_answer_as_they_do_alone) {
+  std::vector<generation_request> requests;
+  const std::vector<std::string> prompts{
+      "Once upon a time", "Lily", "The dog went to the park and",
+      "\"Can I have the ball?\" asked Tom.", "One day, a little girl named"};
+  for (std::size_t i = 0; i < 15; ++i) {
+    auto r = request(prompts[i % prompts.size()],
+                     i % 3 == 0   ? nullptr
+                     : i % 3 == 1 ? random_delta(static_cast<int>(i))
+                                  : random_delta(2, svf_targets::mlp));
+    r.sampling.temperature = i % 2 ? 0.8f : 0.f;
+    r.sampling.top_p = 0.9f;
+    r.sampling.seed = i;
+    r.stream = i;
+    requests.push_back(r);
+  }
+  engine_options small;
+  small.step_tokens = 7;  // prompts come in chunks among decoding rows
+  engine together{model_, small};
+  std::vector<heard> batched(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    auto r = requests[i];
+    listen(r, batched[i]);
+    ASSERT_TRUE(together.submit(std::move(r)));
+  }
+  while (together.step()) {
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto alone = answer(requests[i]);
+    EXPECT_EQ(batched[i].ends, 1);
+    EXPECT_EQ(batched[i].tokens, alone.tokens) << i;
+    EXPECT_EQ(batched[i].text, alone.text) << i;
+  }
+}
+
+TEST_F(engine_on_stories, scores_equal_the_sampled_tokens_own_likelihoods) {
+  engine e{model_, {}};
+  auto r = request("Once upon a time", random_delta(3));
+  std::vector<float> told;
+  std::vector<token_id> tokens = r.prompt;
+  r.on_event = [&](const generation_event& event) {
+    for (const auto& t : event.tokens) {
+      tokens.push_back(t.token);
+      told.push_back(t.log_probability);
+    }
+  };
+  const auto delta = r.delta;
+  const auto prompt = r.prompt.size();
+  ASSERT_TRUE(e.submit(r));
+  while (e.step()) {
+  }
+  std::vector<float> scored;
+  ASSERT_TRUE(e.score({{tokens, prompt, delta}},
+                      [&](result<std::vector<row_score>> scores) {
+                        ASSERT_TRUE(scores);
+                        scored = scores->front().log_probabilities;
+                      }));
+  while (e.step()) {
+  }
+  ASSERT_EQ(scored.size(), told.size());
+  for (std::size_t i = 0; i < told.size(); ++i)
+    EXPECT_NEAR(scored[i], told[i], 2e-3) << i;
+}
+
+TEST_F(engine_on_stories, shared_beginnings_do_not_change_scores) {
+  const auto& text = *model_->text();
+  const std::string instruction =
+      "Once upon a time, there was a little girl named Lily. She loved to ";
+  std::vector<scoring_row> rows;
+  for (const std::string query : {"play in the park. ", "eat the red apple. "})
+    for (const std::string label : {"She was happy.", "Tom said no.", "cat"}) {
+      scoring_row row{*text.encode(instruction + query, true), 0, nullptr};
+      row.answer_begin = row.tokens.size();
+      const auto answer = *text.encode(label, false);
+      row.tokens.insert(row.tokens.end(), answer.begin(), answer.end());
+      rows.push_back(row);
+    }
+  const auto shared = text.encode(instruction, true)->size() - 2;
+  const auto delta = random_delta(5);
+  for (auto& row : rows) row.delta = delta;
+
+  engine e{model_, {}};
+  const auto run = [&](std::vector<scoring_row> some, std::size_t prefix) {
+    std::vector<double> sums;
+    EXPECT_TRUE(e.score(
+        std::move(some),
+        [&](result<std::vector<row_score>> scores) {
+          ASSERT_TRUE(scores) << scores.error().message;
+          for (const auto& s : *scores) sums.push_back(s.sum());
+        },
+        priority::live, prefix));
+    while (e.step()) {
+    }
+    return sums;
+  };
+  std::vector<double> alone;
+  for (const auto& row : rows) alone.push_back(run({row}, 0).at(0));
+  const auto before = e.statistics();
+  const auto first = run(rows, shared);
+  const auto between = e.statistics();
+  const auto again = run(rows, shared);
+  const auto after = e.statistics();
+  ASSERT_EQ(first.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NEAR(first[i], alone[i], 1e-3);
+    EXPECT_NEAR(again[i], alone[i], 1e-3);
+  }
+  // The second time the instruction is in the cache.
+  const auto cost = [](const engine_statistics& from,
+                       const engine_statistics& to) {
+    return to.prefill_tokens + to.scored_tokens - from.prefill_tokens -
+           from.scored_tokens;
+  };
+  EXPECT_EQ(cost(before, between) - cost(between, after), shared);
+}
+
+TEST_F(engine_on_stories, stop_strings_end_an_answer_and_are_not_emitted) {
+  const auto whole = answer(request("Once upon a time")).text;
+  ASSERT_GT(whole.size(), 20u);
+  auto r = request("Once upon a time");
+  const auto stop = whole.substr(9, 5);
+  r.sampling.stop = {"never seen", stop};
+  const auto cut = answer(r);
+  EXPECT_EQ(cut.text, whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(cut.finished, finish_reason::stop);
+}
+
+TEST_F(engine_on_stories, a_full_cache_makes_rows_wait_and_none_is_lost) {
+  engine_options tight;
+  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  tight.kv_bytes = 2 * pool.bytes_for(40);
+  engine e{model_, tight};
+  std::vector<heard> all(9);
+  for (auto& h : all) {
+    auto r = request("Once upon a time");
+    listen(r, h);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  std::int64_t most = 0;
+  while (e.step()) {
+    most = std::max(most, e.statistics().kv_bytes_used);
+  }
+  EXPECT_LE(most, tight.kv_bytes);
+  EXPECT_EQ(e.statistics().kv_bytes_used, 0);
+  for (const auto& h : all) {
+    EXPECT_EQ(h.ends, 1);
+    EXPECT_EQ(h.text, all.front().text);
+  }
+}
+
+TEST_F(engine_on_stories, an_answer_that_can_never_fit_is_refused) {
+  engine_options tiny;
+  tiny.kv_bytes = 1000;
+  const auto h = answer(request("Once upon a time"), tiny);
+  ASSERT_TRUE(h.failure);
+  EXPECT_EQ(h.failure->code, ec::exhausted);
+}
+
+TEST_F(engine_on_stories, deadlines_and_cancellation_end_answers_once) {
+  manual_clock clock;
+  engine_options options;
+  options.now = clock;
+  engine e{model_, options};
+  heard late, cancelled, kept;
+  auto a = request("Once upon a time");
+  a.deadline = clock() + std::chrono::seconds{5};
+  listen(a, late);
+  auto b = request("Lily");
+  listen(b, cancelled);
+  auto c = request("Tom");
+  listen(c, kept);
+  ASSERT_TRUE(e.submit(a));
+  const auto id = *e.submit(b);
+  ASSERT_TRUE(e.submit(c));
+  for (int i = 0; i < 4; ++i) e.step();
+  EXPECT_TRUE(e.cancel(id));
+  EXPECT_FALSE(e.cancel(id));
+  clock.advance(6);
+  while (e.step()) {
+  }
+  EXPECT_EQ(late.ends, 1);
+  EXPECT_EQ(late.finished, finish_reason::deadline);
+  EXPECT_FALSE(late.text.empty());
+  EXPECT_EQ(cancelled.ends, 1);
+  EXPECT_EQ(cancelled.finished, finish_reason::cancelled);
+  EXPECT_EQ(kept.ends, 1);
+  EXPECT_NE(kept.finished, finish_reason::cancelled);
+  EXPECT_EQ(e.statistics().kv_bytes_used, 0);
+}
+
+TEST_F(engine_on_stories, background_yields_to_live_rows_but_does_not_starve) {
+  manual_clock clock;
+  engine_options options;
+  options.now = [clock]() mutable {
+    clock.advance(0.001);  // each look at the clock takes a millisecond
+    return clock();
+  };
+  engine e{model_, options};
+  const auto ids = *model_->text()->encode("Once upon a time there was a", true);
+  int scored = 0;
+  std::vector<scoring_row> rows(40, scoring_row{ids, 2, random_delta(1)});
+  ASSERT_TRUE(e.score(rows, [&](result<std::vector<row_score>> r) {
+    EXPECT_TRUE(r);
+    ++scored;
+  }));
+  heard live;
+  auto r = request("Lily");
+  r.sampling.max_tokens = 60;
+  r.sampling.ignore_eos = true;
+  listen(r, live);
+  ASSERT_TRUE(e.submit(r));
+  int live_steps = 0, steps = 0;
+  while (live.ends == 0) {
+    const auto before = live.tokens.size();
+    e.step();
+    ++steps;
+    live_steps += live.tokens.size() > before;
+  }
+  EXPECT_GE(2 * live_steps, steps);
+  EXPECT_LT(live_steps, steps) << "background had no turn at all";
+  while (e.step()) {
+  }
+  EXPECT_EQ(scored, 1);
+}
+
+TEST_F(engine_on_stories, nonsense_is_refused_and_leaves_no_trace) {
+  engine e{model_, {}};
+  const auto code = [&](generation_request r) {
+    const auto id = e.submit(std::move(r));
+    return id ? ec::none : id.error().code;
+  };
+  auto r = request("Lily");
+  r.prompt.clear();
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  r.prompt = {1, 512};
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  r.prompt = {1, -1};
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  r.prompt.assign(600, 5);  // max_position_embeddings is 512
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  r = request("Lily");
+  r.sampling.temperature = -1;
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  r = request("Lily");
+  r.sampling.stop = {""};
+  EXPECT_EQ(code(r), ec::invalid_argument);
+  EXPECT_FALSE(e.score({{{1, 2}, 2, nullptr}}, {}));
+  EXPECT_FALSE(e.score({}, {}));
+  EXPECT_TRUE(e.idle());
+  EXPECT_FALSE(e.step());
+}
+
+}  // namespace
+}  // namespace t2

@@ -1,0 +1,142 @@
+// The plans against one reference (U diag(s + d) Vᵀ in float64) when the rows
+// of one batch carry different mixtures.
+#include "model/linear_plan.hpp"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "model/language_model.hpp"
+#include "model/transformer.hpp"
+#include "tests/model/test_model.hpp"
+
+namespace t2 {
+namespace {
+
+class plans : public testing::TestWithParam<const char*> {};
+
+delta_ref random_delta(const language_model& model, svf_targets targets,
+                       double size) {
+  auto layout = std::make_shared<svf_layout>(model.config(), targets);
+  const auto s = *model.singular_values(*layout);
+  return *singular_delta::make(layout, s * size * at::randn_like(s));
+}
+
+TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
+  at::manual_seed(11);
+  const auto model = load_test_model("llama3-tiny", GetParam());
+  ASSERT_NE(model, nullptr);
+  auto& net = model->network();
+  const bool whole = net.dtype() == at::kFloat;
+  const std::vector<delta_ref> deltas{
+      nullptr, random_delta(*model, svf_targets::all, 0.3),
+      random_delta(*model, svf_targets::mlp, 0.3), nullptr,
+      random_delta(*model, svf_targets::attention, 0.5)};
+  packed_step step;
+  kv_pool pool{model->config(), net.dtype(), at::kCPU, 1 << 26};
+  std::vector<std::shared_ptr<kv_sequence>> caches;
+  for (std::size_t i = 0; i < deltas.size(); ++i) {
+    const auto begin = static_cast<std::int64_t>(step.tokens.size());
+    const auto count = static_cast<std::int64_t>(3 + 2 * i);
+    for (std::int64_t t = 0; t < count; ++t) {
+      step.logit_rows.push_back(begin + t);
+      step.tokens.push_back(static_cast<token_id>((17 * (begin + t)) % 380));
+    }
+    caches.push_back(pool.allocate(count));
+    step.spans.push_back({begin, begin + count, 0, caches.back().get()});
+    step.deltas.push_back(deltas[i]);
+  }
+  const auto run = [&](std::optional<linear_plan> plan) {
+    net.force_plan(plan);
+    const auto hidden = net.forward(step);
+    EXPECT_TRUE(hidden);
+    return net.logits(*hidden);
+  };
+  const auto reference = run(linear_plan::factored);
+  for (const auto plan : {std::optional{linear_plan::dense},
+                          std::optional{linear_plan::delta},
+                          std::optional<linear_plan>{}}) {
+    const auto found = run(plan);
+    for (std::int64_t row = 0; row < found.size(0); ++row) {
+      const auto error = (found[row] - reference[row]).norm().item<double>();
+      EXPECT_LE(error, (whole ? 1e-4 : 5e-2) *
+                           reference[row].norm().item<double>())
+          << row;
+    }
+  }
+}
+
+TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
+  at::manual_seed(12);
+  const auto model = load_test_model("qwen2-tiny", GetParam());
+  ASSERT_NE(model, nullptr);
+  auto& net = model->network();
+  const auto layout =
+      std::make_shared<svf_layout>(model->config(), svf_targets::all);
+  ASSERT_TRUE(net.load_factors(*layout));
+  const double tolerance = net.dtype() == at::kFloat ? 2e-6 : 2e-2;
+  for (const auto kind : {projection_kind::query, projection_kind::output,
+                          projection_kind::gate, projection_kind::down}) {
+    const auto& linear = net.linears()[transformer::linear_of(1, kind)];
+    const auto n = linear.parts().front().where.in_features;
+    const auto x = at::randn({6, n}).to(net.dtype());
+    const auto d_gr = at::randn({2, linear.ranks()}) * 0.5;
+    const std::vector<std::int32_t> rows{-1, -1, 0, 1, 1, 0};
+
+    std::vector<at::Tensor> expected;
+    for (std::size_t t = 0; t < rows.size(); ++t) {
+      std::vector<at::Tensor> parts;
+      std::int64_t offset = 0;
+      for (std::size_t p = 0; p < linear.parts().size(); ++p) {
+        const auto& part = linear.parts()[p];
+        const auto& f = linear.factors()[p];
+        const auto r = part.where.rank();
+        auto d = rows[t] < 0 ? at::zeros({r}, at::kDouble)
+                             : d_gr[rows[t]].narrow(0, offset, r).to(at::kDouble);
+        offset += r;
+        const auto u = f.u_mr.to(at::kDouble), v = f.v_nr.to(at::kDouble);
+        auto y = at::mv(at::mm(u * (f.s_r.to(at::kDouble) + d), v.t()),
+                        x[static_cast<std::int64_t>(t)].to(at::kDouble));
+        if (part.bias_m.defined()) y = y + part.bias_m.to(at::kDouble);
+        parts.push_back(y);
+      }
+      expected.push_back(at::cat(parts));
+    }
+    const auto reference = at::stack(expected);
+    const auto close = [&](const at::Tensor& found, const char* plan,
+                           std::int64_t from, std::int64_t count) {
+      const auto wanted = reference.narrow(0, from, count);
+      EXPECT_LE((found.to(at::kDouble) - wanted).norm().item<double>(),
+                tolerance * wanted.norm().item<double>())
+          << plan;
+    };
+    close(linear.apply_base(x.narrow(0, 0, 2)), "base", 0, 2);
+    close(linear.apply_factored(x, d_gr, rows), "factored", 0, 6);
+    close(linear.apply_delta(x, d_gr, rows, 2), "delta", 0, 6);
+    close(linear.apply_delta(x, d_gr, rows, 0), "delta", 0, 6);
+    close(linear.apply_dense(x.narrow(0, 3, 2), linear.materialise(d_gr[1])),
+          "dense", 3, 2);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(types, plans, testing::Values("float32", "bfloat16"),
+                         [](const auto& type) { return type.param; });
+
+TEST(dense_copies, keep_the_hottest_under_a_budget_and_earn_their_place) {
+  const auto copy = [] {
+    return dense_copies::weights{linear_weight{at::ones({8, 8})}};
+  };
+  dense_copies copies{2 * 8 * 8 * 4};
+  copies.put("a", copy());
+  copies.put("b", copy());
+  EXPECT_NE(copies.find("a"), nullptr);  // now b is the colder one
+  copies.put("c", copy());
+  EXPECT_EQ(copies.find("b"), nullptr);
+  EXPECT_NE(copies.find("a"), nullptr);
+  EXPECT_NE(copies.find("c"), nullptr);
+  EXPECT_EQ(copies.bytes(), 2 * 8 * 8 * 4);
+  EXPECT_EQ(copies.charge("d", 10), 10);
+  EXPECT_EQ(copies.charge("d", 5), 15);
+}
+
+}  // namespace
+}  // namespace t2

@@ -1,0 +1,112 @@
+#include "model/sampling.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+namespace t2 {
+namespace {
+
+std::vector<float> example_logits() {
+  return {2.f, 1.f, 0.5f, -1.f, 0.f, 1.5f, -3.f, 0.2f};
+}
+
+std::vector<double> softmax(const std::vector<float>& x, double temperature) {
+  std::vector<double> p;
+  double sum = 0;
+  for (const float v : x) {
+    p.push_back(std::exp(static_cast<double>(v) / temperature));
+    sum += p.back();
+  }
+  for (auto& v : p) v /= sum;
+  return p;
+}
+
+/// Frequencies of 20,000 draws at as many positions.
+std::vector<double> draw(const sampling_options& options,
+                         std::vector<token_id> history = {}) {
+  std::vector<double> counts(8);
+  for (int i = 0; i < 20000; ++i) {
+    auto logits = example_logits();
+    counts[static_cast<std::size_t>(
+        sample(logits, history, options, 3, i).token)] += 1. / 20000;
+  }
+  return counts;
+}
+
+TEST(sampling, draws_with_the_softmaxs_frequencies) {
+  for (const float temperature : {0.5f, 1.f, 2.f}) {
+    const auto found = draw({.temperature = temperature, .seed = 9});
+    const auto expected =
+        softmax(example_logits(), static_cast<double>(temperature));
+    for (std::size_t i = 0; i < found.size(); ++i)
+      EXPECT_NEAR(found[i], expected[i], 0.015);
+  }
+}
+
+TEST(sampling, filters_keep_the_tokens_that_a_naive_filter_keeps) {
+  const auto p = softmax(example_logits(), 1);
+  // By probability: 0, 5, 1, 2, 7, 4, 3, 6.
+  const auto kept = [&](sampling_options o) {
+    o.temperature = 1;
+    std::vector<int> tokens;
+    const auto found = draw(o);
+    for (int i = 0; i < 8; ++i)
+      if (found[static_cast<std::size_t>(i)] > 0) tokens.push_back(i);
+    return tokens;
+  };
+  EXPECT_EQ(kept({.top_k = 3}), (std::vector<int>{0, 1, 5}));
+  EXPECT_EQ(kept({.top_p = static_cast<float>(p[0] + p[5] - 0.01)}),
+            (std::vector<int>{0, 5}));
+  EXPECT_EQ(kept({.top_p = static_cast<float>(p[0] + p[5] + 0.01)}),
+            (std::vector<int>{0, 1, 5}));
+  EXPECT_EQ(kept({.min_p = static_cast<float>(p[2] / p[0] - 0.001)}),
+            (std::vector<int>{0, 1, 2, 5}));
+}
+
+TEST(sampling, the_penalty_lowers_what_was_said) {
+  auto logits = example_logits();
+  const std::vector<token_id> history{0, 0, 3};
+  const auto greedy = sample(logits, history, {.repetition_penalty = 2}, 0, 0);
+  EXPECT_EQ(greedy.token, 5);  // 2 / 2 = 1 is below 1.5
+}
+
+TEST(sampling, reports_the_unfiltered_likelihood) {
+  const auto p = softmax(example_logits(), 1);
+  for (int i = 0; i < 50; ++i) {
+    auto logits = example_logits();
+    const auto drawn =
+        sample(logits, {},
+               {.temperature = 0.7f, .top_k = 4, .repetition_penalty = 1.3f},
+               1, i);
+    EXPECT_NEAR(static_cast<double>(drawn.log_probability),
+                std::log(p[static_cast<std::size_t>(drawn.token)]), 1e-5);
+  }
+}
+
+TEST(sampling, equal_coordinates_repeat_a_draw_and_others_do_not) {
+  const sampling_options options{.temperature = 1, .seed = 4};
+  int equal = 0;
+  for (int i = 0; i < 200; ++i) {
+    auto a = example_logits(), b = example_logits(), c = example_logits();
+    const auto first = sample(a, {}, options, 7, i);
+    EXPECT_EQ(first.token, sample(b, {}, options, 7, i).token);
+    equal += first.token == sample(c, {}, options, 8, i).token;
+  }
+  EXPECT_LT(equal, 100);
+}
+
+TEST(sampling, refuses_nonsense) {
+  EXPECT_TRUE(sampling_options{}.validate());
+  EXPECT_FALSE((sampling_options{.temperature = -1}.validate()));
+  EXPECT_FALSE((sampling_options{.temperature = NAN}.validate()));
+  EXPECT_FALSE((sampling_options{.top_k = -1}.validate()));
+  EXPECT_FALSE((sampling_options{.top_p = 0}.validate()));
+  EXPECT_FALSE((sampling_options{.min_p = 2}.validate()));
+  EXPECT_FALSE((sampling_options{.repetition_penalty = 0}.validate()));
+  EXPECT_FALSE((sampling_options{.max_tokens = 0}.validate()));
+}
+
+}  // namespace
+}  // namespace t2

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Checks the rooms: includes point down only, CAF is seen in actors/ alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+for rule in \
+  'config:text|store|model|adaptation|actors|http|demo|tools' \
+  'text:store|model|adaptation|actors|http|demo|tools' \
+  'store:text|model|adaptation|actors|http|demo|tools' \
+  'model:store|adaptation|actors|http|demo|tools' \
+  'adaptation:actors|http|demo|tools' \
+  'actors:http|demo|tools' \
+  'http:demo|tools' \
+  'demo:text|store|model|adaptation|actors|http|tools'; do
+  room=${rule%%:*} above=${rule#*:}
+  if grep -rnE "#include \"($above)/" "$room" --include='*.?pp'; then
+    echo "check.sh: $room/ includes a room above it" >&2
+    failed=1
+  fi
+done
+if grep -rnE '#include <caf/' --include='*.?pp' . |
+  grep -vE '^\./(actors|tests/actors|build|\.venv)'; then
+  echo "check.sh: CAF outside actors/" >&2
+  failed=1
+fi
+# http/ sees the actors through their façade.
+if grep -rnE '#include "actors/' http --include='*.?pp' | grep -v 'actors/client.hpp'; then
+  echo "check.sh: http/ includes more of actors/ than client.hpp" >&2
+  failed=1
+fi
+((failed)) || echo "check.sh: the rooms are in order"
+exit $failed
