@@ -1,5 +1,6 @@
 #include "adaptation/example.hpp"
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>

@@ -120,8 +120,8 @@ result<classification_rows> label_classifier::rows(
     row.tokens.insert(row.tokens.end(), answer.begin(), answer.end());
     out.rows.push_back(std::move(row));
   }
-  // The engine scores what follows the prefix: its last token stays outside.
-  out.shared_prefix = shared.size() - 1;
+  // What all queries have in common, short of the label.
+  out.shared_prefix = std::min(prefix_.size(), shared.size() - 1);
   return out;
 }
 

@@ -25,7 +25,7 @@ struct classification {
 };
 
 /// The rows of one classification: all have the same first `shared_prefix`
-/// tokens (instruction and query), which the engine computes once.
+/// tokens (the instruction, of every query), which the engine keeps.
 struct classification_rows {
   std::vector<scoring_row> rows;
   std::size_t shared_prefix = 0;

@@ -6,20 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "config/chat_message.hpp"
 #include "model/sampling.hpp"
-#include "text/chat_template.hpp"
 
 namespace t2 {
 
 /// What somebody asks: messages, or a bare prompt when `messages` is empty.
 struct query {
-  std::string prompt;
-  std::vector<chat_message> messages;
+  std::string prompt{};
+  std::vector<chat_message> messages{};
   /// "" or "auto": pass 1 decides; "base"; "expert:NAME[@VERSION]"; else the
   /// name of a registered task.
-  std::string target;
-  sampling_options sampling;
-  std::optional<double> deadline_seconds;
+  std::string target{};
+  sampling_options sampling{};
+  std::optional<double> deadline_seconds{};
 };
 
 /// One expert's share of a mixture.

@@ -126,8 +126,9 @@ at::Tensor z_from_parameter(const at::Tensor& p,
 at::Tensor gradient_of_parameter(const at::Tensor& grad_z, const at::Tensor& p,
                                  svf_parametrisation parametrisation) {
   if (parametrisation == svf_parametrisation::direct) return grad_z;
+  // d/dp 2 sigmoid(p) = 2 sigmoid(p) (1 − sigmoid(p))
   const at::Tensor half = at::sigmoid(p);
-  return grad_z * half * (1 - half) * 2;
+  return grad_z.mul(half).mul_(half.neg().add_(1)).mul_(2);
 }
 
 double base_parameter(svf_parametrisation parametrisation) {

@@ -1,5 +1,6 @@
 #include "adaptation/expert_pool.hpp"
 
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include "adaptation/svf.hpp"

@@ -306,11 +306,11 @@ TEST(cross_fitting, estimates_the_gain_without_bias) {
     const auto out = task.run({.iterations = 4, .seed = seed},
                               draw_null(1000 + seed, 4, 3, 0, 0));
     const auto scores = json::parse(out.scores);
-    const double gain = scores["held_out"]["gain"];
+    const auto gain = scores["held_out"]["gain"].get<double>();
     sum += gain / trials;
     squares += gain * gain / trials;
-    in_sample += (double{scores["best"]["log_likelihood"]} -
-                  double{scores["base"]["log_likelihood"]}) /
+    in_sample += (scores["best"]["log_likelihood"].get<double>() -
+                  scores["base"]["log_likelihood"].get<double>()) /
                  trials;
   }
   const double error = std::sqrt((squares - sum * sum) / trials);

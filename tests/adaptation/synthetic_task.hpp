@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,7 +24,7 @@ class synthetic_task {
   /// The text answered to shot i under α.
   using answer = std::function<std::string(std::size_t, const candidate&)>;
 
-  synthetic_task(std::size_t experts, std::size_t shots) {
+  synthetic_task(std::size_t experts, std::size_t count) {
     layout = tiny_layout();
     s = random_vector(layout->total(), 0.5f, 1.5f, 1);
     std::vector<expert_ref> all;
@@ -37,13 +38,13 @@ class synthetic_task {
     }
     pool = std::make_shared<expert_pool>(
         *expert_pool::make(std::move(all), layout, s));
-    for (std::size_t i = 0; i < shots; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       search_shot shot;
       shot.source.id = std::to_string(i);
       shot.source.answer = "right";
       shot.reference.tokens = {static_cast<token_id>(i), 1, 2, 3};
       shot.reference.answer_begin = 2;
-      this->shots.push_back(shot);
+      shots.push_back(shot);
     }
   }
 
