@@ -22,7 +22,10 @@ pub struct Failure {
 pub type Outcome<T> = Result<T, Failure>;
 
 pub fn fail<T>(code: Code, message: impl Into<String>) -> Outcome<T> {
-    Err(Failure { code, message: message.into() })
+    Err(Failure {
+        code,
+        message: message.into(),
+    })
 }
 
 /// What the C++ side reads back from the exception: the code's number, a

@@ -39,18 +39,34 @@ mod ffi {
     extern "Rust" {
         type Tokenizer;
         fn load_tokenizer(json: &[u8]) -> Result<Box<Tokenizer>>;
-        fn encode(self: &Tokenizer, text: &[u8], add_special_tokens: bool) -> Result<Vec<i32>>;
-        fn decode(self: &Tokenizer, ids: &[i32], skip_special_tokens: bool) -> Result<String>;
+        fn encode(
+            self: &Tokenizer,
+            text: &[u8],
+            add_special_tokens: bool,
+        ) -> Result<Vec<i32>>;
+        fn decode(
+            self: &Tokenizer,
+            ids: &[i32],
+            skip_special_tokens: bool,
+        ) -> Result<String>;
         fn vocab_size(self: &Tokenizer) -> i32;
         fn token_to_id(self: &Tokenizer, token: &[u8]) -> i32;
         fn is_special(self: &Tokenizer, id: i32) -> bool;
 
         type Stream;
         fn new_stream(skip_special_tokens: bool) -> Box<Stream>;
-        fn push(self: &mut Stream, tokenizer: &Tokenizer, id: i32) -> Result<String>;
+        fn push(
+            self: &mut Stream,
+            tokenizer: &Tokenizer,
+            id: i32,
+        ) -> Result<String>;
         fn finish(self: &mut Stream, tokenizer: &Tokenizer) -> Result<String>;
 
-        fn read_template(config: &[u8], jinja_file: &[u8], has_jinja_file: bool) -> Result<TemplateFiles>;
+        fn read_template(
+            config: &[u8],
+            jinja_file: &[u8],
+            has_jinja_file: bool,
+        ) -> Result<TemplateFiles>;
         fn render_template(
             source: &[u8],
             messages: &[Message],

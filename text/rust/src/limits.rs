@@ -61,12 +61,17 @@ impl Growth {
     fn then(self, next: Growth) -> Growth {
         Growth {
             times: self.times.saturating_mul(next.times),
-            plus: self.plus.saturating_mul(next.times).saturating_add(next.plus),
+            plus: self
+                .plus
+                .saturating_mul(next.times)
+                .saturating_add(next.plus),
         }
     }
 
     pub fn of(self, bytes: usize) -> u64 {
-        self.times.saturating_mul(bytes as u64).saturating_add(self.plus)
+        self.times
+            .saturating_mul(bytes as u64)
+            .saturating_add(self.plus)
     }
 }
 
@@ -112,19 +117,35 @@ pub fn check(outline: &Outline) -> Outcome<Checked> {
     let mut ids = 0;
     check_post_processor(&outline.post_processor, &mut ids)?;
     let mut parts = 0;
-    let normal = sum(&outline.normalizer, "normalizer", &mut parts, normalizer)?;
+    let normal =
+        sum(&outline.normalizer, "normalizer", &mut parts, normalizer)?;
     let split = sum(
         &outline.pre_tokenizer,
         "pre_tokenizer",
         &mut parts,
         pre_tokenizer,
     )?;
+    let expanded = outline.added_tokens.iter().fold(0u64, |sum, added| {
+        sum.saturating_add(normal.of(added.content.len()))
+    });
+    if expanded > MAX_EXPANDED_BYTES {
+        return fail(
+            Code::Exhausted,
+            format!(
+                "added_tokens: the normalizer could make {expanded} bytes of \
+                 them, over the limit of {MAX_EXPANDED_BYTES}"
+            ),
+        );
+    }
     let mut fused = false;
     let decoding =
         sum(&outline.decoder, "decoder", &mut parts, |kind, part| {
             decoder(kind, part, &mut fused)
         })?;
-    Ok(Checked { encoding: normal.then(split), decoding })
+    Ok(Checked {
+        encoding: normal.then(split),
+        decoding,
+    })
 }
 
 /// The growth through a part, or through every part of a Sequence.
@@ -143,7 +164,10 @@ fn sum(
         }
         *parts += 1;
         if *parts > MAX_PARTS {
-            return fail(Code::Corrupt, format!("{key}: over {MAX_PARTS} parts"));
+            return fail(
+                Code::Corrupt,
+                format!("{key}: over {MAX_PARTS} parts"),
+            );
         }
         let kind = part["type"].as_str().unwrap_or("a part without a type");
         if kind == "Sequence" {
@@ -179,7 +203,10 @@ fn normalizer(kind: &str, part: &Value) -> Outcome<Option<Growth>> {
         "NFC" | "Lowercase" => times(3),
         // U+FDFA: 3 bytes that decompose into 33. Hangul and the rest: less.
         "NFD" | "NFKC" | "NFKD" => times(12),
-        "Prepend" => Growth { times: 1, plus: text(part, "prepend") },
+        "Prepend" => Growth {
+            times: 1,
+            plus: text(part, "prepend"),
+        },
         "Replace" => replacement(part)?,
         _ => return Ok(None),
     }))
@@ -286,7 +313,8 @@ fn check_post_processor(part: &Value, ids: &mut usize) -> Outcome<()> {
             }
         }
         "TemplateProcessing" => {
-            for piece in part["single"].as_array().map_or(&[][..], Vec::as_slice)
+            for piece in
+                part["single"].as_array().map_or(&[][..], Vec::as_slice)
             {
                 *ids += 1;
                 if let Some(id) = piece["SpecialToken"]["id"].as_str() {

@@ -5,7 +5,7 @@
 //! it runs out, the attempt is charged to the fuel of the current text and
 //! repeated with a larger one, until it ends or the fuel does.
 
-use onig::{EncodedChars, MatchParam, Regex, RegexOptions, Region, SearchOptions, Syntax};
+use onig::{MatchParam, Regex, RegexOptions, Region, SearchOptions, Syntax};
 use std::cell::Cell;
 use tokenizers::pattern::Pattern;
 use tokenizers::Offsets;
@@ -69,7 +69,6 @@ impl MeteredRegex {
             ) {
                 Ok(None) => return Ok(None),
                 Ok(Some(length)) => {
-                    debug_assert!(text.limit_ptr() >= text.start_ptr());
                     return Ok(Some(at + length));
                 }
                 Err(error) => error,

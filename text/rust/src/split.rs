@@ -12,7 +12,11 @@ use tokenizers::{PreTokenizedString, PreTokenizer};
 
 pub enum MeteredPreTokenizer {
     Sequence(Vec<MeteredPreTokenizer>),
-    Split { regex: MeteredRegex, behavior: SplitDelimiterBehavior, invert: bool },
+    Split {
+        regex: MeteredRegex,
+        behavior: SplitDelimiterBehavior,
+        invert: bool,
+    },
     Other(Box<PreTokenizerWrapper>),
 }
 
@@ -20,12 +24,16 @@ impl MeteredPreTokenizer {
     fn build(value: Value) -> Result<Self, String> {
         if value["type"] == "Sequence" {
             let parts = limits::inner(&value).iter().cloned();
-            return parts.map(Self::build).collect::<Result<_, _>>().map(Self::Sequence);
+            return parts
+                .map(Self::build)
+                .collect::<Result<_, _>>()
+                .map(Self::Sequence);
         }
         if value["type"] == "Split" {
             if let Some(source) = value["pattern"]["Regex"].as_str() {
                 return Ok(Self::Split {
-                    regex: MeteredRegex::new(source).map_err(|error| error.to_string())?,
+                    regex: MeteredRegex::new(source)
+                        .map_err(|error| error.to_string())?,
                     behavior: serde_json::from_value(value["behavior"].clone())
                         .map_err(|error| error.to_string())?,
                     invert: value["invert"].as_bool().unwrap_or(false),
@@ -54,12 +62,16 @@ impl PreTokenizer for MeteredPreTokenizer {
             Self::Sequence(parts) => {
                 parts.iter().try_for_each(|part| part.pre_tokenize(pieces))
             }
-            Self::Split { regex, behavior, invert: true } => {
-                pieces.split(|_, piece| piece.split(Invert(regex), *behavior))
-            }
-            Self::Split { regex, behavior, invert: false } => {
-                pieces.split(|_, piece| piece.split(regex, *behavior))
-            }
+            Self::Split {
+                regex,
+                behavior,
+                invert: true,
+            } => pieces.split(|_, piece| piece.split(Invert(regex), *behavior)),
+            Self::Split {
+                regex,
+                behavior,
+                invert: false,
+            } => pieces.split(|_, piece| piece.split(regex, *behavior)),
             Self::Other(other) => other.pre_tokenize(pieces),
         }
     }

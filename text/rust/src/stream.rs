@@ -16,22 +16,44 @@ pub struct Stream {
 
 enum Step {
     /// No decoder: tokens are words between spaces.
-    Words { first: bool },
-    Replace { from: String, to: String },
+    Words {
+        first: bool,
+    },
+    Replace {
+        from: String,
+        to: String,
+    },
     /// Bytes of <0x..> tokens. A run that is not UTF-8 as a whole becomes one
     /// U+FFFD for every byte of it, so nothing of it is final before its end.
-    ByteFallback { run: Vec<u8> },
+    ByteFallback {
+        run: Vec<u8>,
+    },
     /// The tail is the start of a character whose end may still come.
-    ByteLevel { tail: Vec<u8> },
-    Metaspace { replacement: char, prepends: bool, first: bool },
-    StripEach { content: char, start: usize },
+    ByteLevel {
+        tail: Vec<u8>,
+    },
+    Metaspace {
+        replacement: char,
+        prepends: bool,
+        first: bool,
+    },
+    StripEach {
+        content: char,
+        start: usize,
+    },
     /// Behind Fuse or ByteLevel: `left` characters of the text's start.
-    StripText { content: char, left: usize },
+    StripText {
+        content: char,
+        left: usize,
+    },
 }
 
 impl Stream {
     pub fn new(skip_special_tokens: bool) -> Stream {
-        Stream { skip_special_tokens, steps: None }
+        Stream {
+            skip_special_tokens,
+            steps: None,
+        }
     }
 
     pub fn push(&mut self, tokenizer: &Tokenizer, id: i32) -> Outcome<String> {
@@ -66,8 +88,9 @@ impl Stream {
         mut tokens: Vec<String>,
         end: bool,
     ) -> String {
-        let steps =
-            self.steps.get_or_insert_with(|| machines(tokenizer.decoder()));
+        let steps = self
+            .steps
+            .get_or_insert_with(|| machines(tokenizer.decoder()));
         for step in steps {
             let mut out = Vec::new();
             for token in tokens {
@@ -91,7 +114,10 @@ fn machines(decoder: &Value) -> Vec<Step> {
     let mut waiting = vec![decoder];
     while let Some(part) = waiting.pop() {
         let character = |key: &str| {
-            part[key].as_str().and_then(|text| text.chars().next()).unwrap_or(' ')
+            part[key]
+                .as_str()
+                .and_then(|text| text.chars().next())
+                .unwrap_or(' ')
         };
         let text = |value: &Value| value.as_str().unwrap_or("").to_string();
         match part["type"].as_str().unwrap_or("") {
@@ -120,7 +146,10 @@ fn machines(decoder: &Value) -> Vec<Step> {
                 let content = character("content");
                 let start = part["start"].as_u64().unwrap_or(0) as usize;
                 steps.push(if fused {
-                    Step::StripText { content, left: start }
+                    Step::StripText {
+                        content,
+                        left: start,
+                    }
                 } else {
                     Step::StripEach { content, start }
                 });
@@ -154,7 +183,11 @@ impl Step {
                 out.push(String::from_utf8_lossy(&tail[..whole]).into_owned());
                 tail.drain(..whole);
             }
-            Step::Metaspace { replacement, prepends, first } => {
+            Step::Metaspace {
+                replacement,
+                prepends,
+                first,
+            } => {
                 let silent = *first && *prepends;
                 *first = false;
                 out.push(
@@ -221,7 +254,8 @@ fn end_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
     let count = bytes.len();
     if count > 0 {
         out.push(
-            String::from_utf8(bytes).unwrap_or_else(|_| "\u{fffd}".repeat(count)),
+            String::from_utf8(bytes)
+                .unwrap_or_else(|_| "\u{fffd}".repeat(count)),
         );
     }
 }
@@ -259,10 +293,9 @@ fn incomplete(bytes: &[u8]) -> usize {
     for keep in 1..=bytes.len().min(3) {
         let tail = &bytes[bytes.len() - keep..];
         if tail[0] >= 0xc0 {
-            let unfinished = std::str::from_utf8(tail)
-                .is_err_and(|error| {
-                    error.valid_up_to() == 0 && error.error_len().is_none()
-                });
+            let unfinished = std::str::from_utf8(tail).is_err_and(|error| {
+                error.valid_up_to() == 0 && error.error_len().is_none()
+            });
             return if unfinished { keep } else { 0 };
         }
     }

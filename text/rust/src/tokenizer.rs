@@ -2,13 +2,15 @@
 
 use crate::failure::{fail, Code, Outcome};
 use crate::guard::guarded;
-use crate::limits::{self, Growth, Outline, MAX_EXPANDED_BYTES, MAX_VOCABULARY};
+use crate::limits::{
+    self, Growth, Outline, MAX_EXPANDED_BYTES, MAX_VOCABULARY,
+};
 use crate::regex;
 use crate::split::MeteredPreTokenizer;
 use serde_json::Value;
 use tokenizers::{
-    DecoderWrapper, Model, ModelWrapper, NormalizerWrapper, PostProcessorWrapper,
-    TokenizerImpl,
+    DecoderWrapper, Model, ModelWrapper, NormalizerWrapper,
+    PostProcessorWrapper, TokenizerImpl,
 };
 
 type Library = TokenizerImpl<
@@ -111,18 +113,18 @@ impl Tokenizer {
         }
         guarded(|| {
             regex::refuel(text.len());
-            let encoding = match self.library.encode_fast(text, add_special_tokens)
-            {
-                Ok(encoding) => encoding,
-                Err(_) if regex::exhausted() => {
-                    return fail(
+            let encoding =
+                match self.library.encode_fast(text, add_special_tokens) {
+                    Ok(encoding) => encoding,
+                    Err(_) if regex::exhausted() => return fail(
                         Code::Exhausted,
                         "pre_tokenizer: the pattern backtracks without end \
                          on this text",
-                    )
-                }
-                Err(error) => return fail(Code::Corrupt, error.to_string()),
-            };
+                    ),
+                    Err(error) => {
+                        return fail(Code::Corrupt, error.to_string())
+                    }
+                };
             Ok(encoding.get_ids().iter().map(|&id| id as i32).collect())
         })
     }
@@ -135,7 +137,9 @@ impl Tokenizer {
         let mut bytes: u64 = 0;
         let mut known = Vec::with_capacity(ids.len());
         for &id in ids {
-            bytes += self.decoding.of(self.token(id)?.map_or(0, |text| text.len()));
+            bytes += self
+                .decoding
+                .of(self.token(id)?.map_or(0, |text| text.len()));
             known.push(id as u32);
         }
         if bytes > MAX_EXPANDED_BYTES {
@@ -168,7 +172,10 @@ impl Tokenizer {
     }
 
     pub fn is_special(&self, id: i32) -> bool {
-        let added = self.library.get_added_vocabulary().get_added_tokens_decoder();
+        let added = self
+            .library
+            .get_added_vocabulary()
+            .get_added_tokens_decoder();
         added.get(&(id as u32)).is_some_and(|token| token.special)
     }
 

@@ -11,8 +11,13 @@ use minijinja::machinery::ast::{Call, Expr};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-const FUNCTIONS: [&str; 5] =
-    ["range", "namespace", "dict", "raise_exception", "strftime_now"];
+const FUNCTIONS: [&str; 5] = [
+    "range",
+    "namespace",
+    "dict",
+    "raise_exception",
+    "strftime_now",
+];
 
 /// The function of that name; undefined when there is none.
 pub fn function<'a>(name: &str) -> Value<'a> {

@@ -30,7 +30,10 @@ pub fn read(config: &[u8], jinja_file: Option<&[u8]>) -> Outcome<Files> {
         Some(file) => match std::str::from_utf8(file) {
             Ok(source) => Some(source.to_string()),
             Err(_) => {
-                return fail(Code::Corrupt, "chat_template.jinja: expected UTF-8")
+                return fail(
+                    Code::Corrupt,
+                    "chat_template.jinja: expected UTF-8",
+                )
             }
         },
         None => from_config(config.get("chat_template"))?,

@@ -3,9 +3,9 @@
 use super::machine::{Arguments, Machine};
 use super::methods::{self, capitalized, titled};
 use super::operators::{binary, contains, order};
+use super::tests;
 use super::text::{json, print};
 use super::value::Value;
-use super::tests;
 use crate::failure::{fail, Code, Outcome};
 use minijinja::machinery::ast::BinOpKind;
 use std::cmp::Ordering;
@@ -19,8 +19,8 @@ pub fn apply<'a>(
     match name {
         "default" | "d" => {
             let falsy = arguments.get(1, "boolean").is_some_and(Value::truth);
-            let missing = matches!(value, Value::Undefined)
-                || (falsy && !value.truth());
+            let missing =
+                matches!(value, Value::Undefined) || (falsy && !value.truth());
             let default = arguments.get(0, "default_value").cloned();
             return Ok(match missing {
                 true => default.unwrap_or(Value::from("")),
@@ -81,7 +81,9 @@ fn number<'a>(
     value: &Value<'a>,
     arguments: &Arguments<'a>,
 ) -> Outcome<Value<'a>> {
-    machine.meter.text(value.as_text().map_or(0, |text| text.len()))?;
+    machine
+        .meter
+        .text(value.as_text().map_or(0, |text| text.len()))?;
     let parsed = value
         .as_text()
         .and_then(|text| text.trim().parse::<f64>().ok())
@@ -89,17 +91,21 @@ fn number<'a>(
     Ok(match (name, value) {
         ("int", _) => match value.as_int() {
             Some(whole) => Value::Int(whole),
-            None => match value.as_text().and_then(|text| text.trim().parse().ok())
-            {
-                Some(whole) => Value::Int(whole),
-                None => Value::Int(parsed.map_or(0, |real| real as i64)),
-            },
+            None => {
+                match value.as_text().and_then(|text| text.trim().parse().ok())
+                {
+                    Some(whole) => Value::Int(whole),
+                    None => Value::Int(parsed.map_or(0, |real| real as i64)),
+                }
+            }
         },
         ("float", _) => Value::Float(parsed.unwrap_or(0.0)),
         ("abs", Value::Float(real)) => Value::Float(real.abs()),
         ("abs", _) => match value.as_int() {
             Some(whole) => Value::Int(whole.saturating_abs()),
-            None => return fail(Code::Corrupt, "chat_template: abs of no number"),
+            None => {
+                return fail(Code::Corrupt, "chat_template: abs of no number")
+            }
         },
         _ => {
             let digits = arguments.get(0, "precision").and_then(Value::as_int);
@@ -117,8 +123,16 @@ fn text_filter<'a>(
     arguments: &Arguments<'a>,
 ) -> Outcome<Option<String>> {
     let known = [
-        "trim", "lower", "upper", "title", "capitalize", "string", "replace",
-        "indent", "escape", "e",
+        "trim",
+        "lower",
+        "upper",
+        "title",
+        "capitalize",
+        "string",
+        "replace",
+        "indent",
+        "escape",
+        "e",
     ];
     if !known.contains(&name) {
         return Ok(None);
@@ -129,7 +143,8 @@ fn text_filter<'a>(
     Ok(Some(match name {
         "trim" => {
             let what = arguments.get(0, "chars").and_then(Value::as_text);
-            methods::strip(&text, what.map(|text| &**text), true, true).to_string()
+            methods::strip(&text, what.map(|text| &**text), true, true)
+                .to_string()
         }
         "lower" => text.to_lowercase(),
         "upper" => text.to_uppercase(),
@@ -139,7 +154,10 @@ fn text_filter<'a>(
             let old = arguments.get(0, "old").and_then(Value::as_text);
             let new = arguments.get(1, "new").and_then(Value::as_text);
             let (Some(old), Some(new)) = (old, new) else {
-                return fail(Code::Corrupt, "chat_template: replace of no text");
+                return fail(
+                    Code::Corrupt,
+                    "chat_template: replace of no text",
+                );
             };
             let count = arguments.get(2, "count").and_then(Value::as_int);
             methods::replace(&mut machine.meter, &text, old, new, count)?
@@ -256,8 +274,11 @@ fn list_filter<'a>(
             Ok(total)
         }
         "min" | "max" => {
-            let wanted =
-                if name == "min" { Ordering::Less } else { Ordering::Greater };
+            let wanted = if name == "min" {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            };
             let mut best = items.first().cloned().unwrap_or(undefined);
             for item in &items {
                 if order(&mut machine.meter, item, &best)? == wanted {
@@ -341,7 +362,11 @@ fn sorted<'a>(
                     || (i < left.len() && {
                         let order =
                             order(&mut machine.meter, &right[j].0, &left[i].0)?;
-                        if reverse { order.is_le() } else { order.is_ge() }
+                        if reverse {
+                            order.is_le()
+                        } else {
+                            order.is_ge()
+                        }
                     });
                 if takes_left {
                     merged.push(left[i].clone());
@@ -367,7 +392,11 @@ fn chosen<'a>(
     let by_attribute = name.ends_with("attr");
     let wanted = name.starts_with("select");
     let at = usize::from(by_attribute);
-    let test = arguments.positional.get(at).and_then(Value::as_text).cloned();
+    let test = arguments
+        .positional
+        .get(at)
+        .and_then(Value::as_text)
+        .cloned();
     let rest = Arguments {
         positional: arguments.positional.iter().skip(at + 1).cloned().collect(),
         named: Vec::new(),
@@ -397,11 +426,17 @@ fn mapped<'a>(
 ) -> Outcome<Value<'a>> {
     let named = |name: &str| {
         let mut named = arguments.named.iter();
-        named.find(|(key, _)| *key == name).map(|(_, value)| value.clone())
+        named
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone())
     };
     let attribute = named("attribute");
     let default = named("default");
-    let filter = arguments.positional.first().and_then(Value::as_text).cloned();
+    let filter = arguments
+        .positional
+        .first()
+        .and_then(Value::as_text)
+        .cloned();
     let rest = Arguments {
         positional: arguments.positional.iter().skip(1).cloned().collect(),
         named: arguments.named.clone(),

@@ -1,7 +1,7 @@
 //! The machine's state, and expressions.
 
 use super::meter::Meter;
-use super::operators::{binary, equal, order, contains};
+use super::operators::{binary, contains, equal, order};
 use super::slices;
 use super::value::Value;
 use super::{calls, filters, tests};
@@ -313,7 +313,10 @@ impl<'a> Machine<'a> {
             }
             Value::Text(text) => {
                 self.meter.values(text.len().saturating_mul(2))?;
-                Ok(text.chars().map(|one| Value::from(one.to_string())).collect())
+                Ok(text
+                    .chars()
+                    .map(|one| Value::from(one.to_string()))
+                    .collect())
             }
             other => fail(
                 Code::Corrupt,

@@ -17,7 +17,10 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(fuel: u64) -> Meter {
-        Meter { left: fuel, depth: 0 }
+        Meter {
+            left: fuel,
+            depth: 0,
+        }
     }
 
     pub fn step(&mut self) -> Outcome<()> {

@@ -53,7 +53,9 @@ fn map_method<'a>(
     name: &str,
     arguments: &Arguments<'a>,
 ) -> Outcome<Option<Value<'a>>> {
-    let Value::Map(map) = object else { return Ok(None) };
+    let Value::Map(map) = object else {
+        return Ok(None);
+    };
     machine.meter.values(map.entries.len().saturating_mul(3))?;
     Ok(Some(match name {
         "get" => {
@@ -71,7 +73,7 @@ fn map_method<'a>(
             let mut pairs = Vec::new();
             for (key, value) in &map.entries {
                 let key = Value::Text(key.clone());
-                pairs.push(Value::list(vec![key, value.clone()])?);
+                pairs.push(Value::tuple(vec![key, value.clone()])?);
             }
             Value::list(pairs)?
         }
@@ -93,14 +95,16 @@ fn text_method<'a>(
     meter.text(text.len().saturating_mul(3))?;
     let first = arguments.positional.first();
     let chars = first.and_then(Value::as_text).map(|text| &**text);
-    let given = |index: usize| {
-        match arguments.positional.get(index).and_then(Value::as_text) {
-            Some(text) => Ok(text.clone()),
-            None => fail(
-                Code::Corrupt,
-                format!("chat_template: .{name}() expects text"),
-            ),
-        }
+    let given = |index: usize| match arguments
+        .positional
+        .get(index)
+        .and_then(Value::as_text)
+    {
+        Some(text) => Ok(text.clone()),
+        None => fail(
+            Code::Corrupt,
+            format!("chat_template: .{name}() expects text"),
+        ),
     };
     Ok(Some(match name {
         "strip" => Value::from(strip(text, chars, true, true)),
@@ -238,8 +242,16 @@ pub fn strip<'t>(
         Some(chars) => chars.chars().take(64).any(|other| other == one),
         None => is_space(one),
     };
-    let text = if start { text.trim_start_matches(goes) } else { text };
-    if end { text.trim_end_matches(goes) } else { text }
+    let text = if start {
+        text.trim_start_matches(goes)
+    } else {
+        text
+    };
+    if end {
+        text.trim_end_matches(goes)
+    } else {
+        text
+    }
 }
 
 pub fn capitalized(text: &str) -> String {
@@ -281,7 +293,11 @@ pub fn replace(
     Ok(text.replacen(old, new, most))
 }
 
-fn split(text: &str, between: Option<&str>, most: Option<usize>) -> Vec<String> {
+fn split(
+    text: &str,
+    between: Option<&str>,
+    most: Option<usize>,
+) -> Vec<String> {
     let most = most.unwrap_or(usize::MAX);
     let limit = most.saturating_add(1);
     if let Some(between) = between {
@@ -301,7 +317,11 @@ fn split(text: &str, between: Option<&str>, most: Option<usize>) -> Vec<String> 
     parts
 }
 
-fn rsplit(text: &str, between: Option<&str>, most: Option<usize>) -> Vec<String> {
+fn rsplit(
+    text: &str,
+    between: Option<&str>,
+    most: Option<usize>,
+) -> Vec<String> {
     let most = most.unwrap_or(usize::MAX);
     let limit = most.saturating_add(1);
     let mut parts = Vec::new();

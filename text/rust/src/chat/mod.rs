@@ -113,9 +113,11 @@ fn without_generation_tags(source: &str) -> Cow<'_, str> {
         }
         let trimmed = part.trim_start_matches(['-', '+', ' ', '\t', '\n']);
         let sign = &part[..part.len() - trimmed.len()];
-        for (tag, instead) in
-            [("generation", "if true"), ("endgeneration", "endif"), ("", "")]
-        {
+        for (tag, instead) in [
+            ("generation", "if true"),
+            ("endgeneration", "endif"),
+            ("", ""),
+        ] {
             if let Some(rest) = trimmed.strip_prefix(tag) {
                 let ends = rest
                     .trim_start_matches(['-', '+', ' ', '\t', '\n'])

@@ -99,7 +99,11 @@ fn arithmetic<'a>(
                 quotient - i64::from(a % b != 0 && (a < 0) != (b < 0))
             }),
             BinOpKind::Rem => a.checked_rem(b).map(|rest| {
-                if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+                if rest != 0 && (rest < 0) != (b < 0) {
+                    rest + b
+                } else {
+                    rest
+                }
             }),
             BinOpKind::Pow if b >= 0 => {
                 u32::try_from(b).ok().and_then(|b| a.checked_pow(b))
@@ -137,14 +141,12 @@ fn real<'a>(op: BinOpKind, a: f64, b: f64) -> Outcome<Value<'a>> {
     }))
 }
 
-pub fn equal(
-    meter: &mut Meter,
-    left: &Value,
-    right: &Value,
-) -> Outcome<bool> {
+pub fn equal(meter: &mut Meter, left: &Value, right: &Value) -> Outcome<bool> {
     meter.step()?;
     Ok(match (left, right) {
-        (Value::Undefined, Value::Undefined) | (Value::None, Value::None) => true,
+        (Value::Undefined, Value::Undefined) | (Value::None, Value::None) => {
+            true
+        }
         (Value::Text(left), Value::Text(right)) => {
             meter.text(left.len().min(right.len()))?;
             left == right

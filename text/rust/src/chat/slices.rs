@@ -44,7 +44,11 @@ pub fn item<'a>(
 
 fn place(key: &Value, count: usize) -> Option<usize> {
     let index = key.as_int()?;
-    let index = if index < 0 { index + count as i64 } else { index };
+    let index = if index < 0 {
+        index + count as i64
+    } else {
+        index
+    };
     usize::try_from(index).ok().filter(|&index| index < count)
 }
 
@@ -81,18 +85,17 @@ pub fn slice<'a>(
 fn picks(bounds: [Value; 3], count: usize) -> Outcome<Vec<usize>> {
     let mut numbers = [None; 3];
     for (number, bound) in numbers.iter_mut().zip(&bounds) {
-        *number = match bound {
-            Value::None | Value::Undefined => None,
-            other => match other.as_int() {
-                Some(value) => Some(value),
-                None => {
-                    return fail(
+        *number =
+            match bound {
+                Value::None | Value::Undefined => None,
+                other => match other.as_int() {
+                    Some(value) => Some(value),
+                    None => return fail(
                         Code::Corrupt,
                         "chat_template: a slice by something not an integer",
-                    )
-                }
-            },
-        };
+                    ),
+                },
+            };
     }
     let [start, stop, step] = numbers;
     let step = step.unwrap_or(1);
@@ -101,7 +104,11 @@ fn picks(bounds: [Value; 3], count: usize) -> Outcome<Vec<usize>> {
     }
     let count = count as i64;
     // Going down, the bounds are between -1 and count - 1.
-    let (low, high) = if step > 0 { (0, count) } else { (-1, count - 1) };
+    let (low, high) = if step > 0 {
+        (0, count)
+    } else {
+        (-1, count - 1)
+    };
     let clamp = |bound: Option<i64>, default: i64| match bound {
         None => default,
         Some(bound) if bound < 0 => {

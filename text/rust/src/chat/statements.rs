@@ -1,9 +1,9 @@
 //! Statements: {% … %}, and text.
 
+use super::calls;
 use super::machine::{Arguments, Machine};
 use super::text::print;
 use super::value::{List, Loop, Value};
-use super::calls;
 use crate::failure::{fail, Code, Outcome};
 use minijinja::machinery::ast::{Expr, ForLoop, Macro, Stmt};
 use std::collections::HashMap;
@@ -163,7 +163,10 @@ impl<'a> Machine<'a> {
     }
 
     fn bind_loop(&mut self, items: &Rc<List<'a>>, index: usize) {
-        let state = Loop { index, items: items.clone() };
+        let state = Loop {
+            index,
+            items: items.clone(),
+        };
         self.define("loop", Value::Loop(Rc::new(state)));
     }
 

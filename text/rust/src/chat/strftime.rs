@@ -1,11 +1,27 @@
 //! strftime_now(format), from a wall clock that the caller reads.
 
 const DAYS: [&str; 7] = [
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August",
-    "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 /// `seconds` since 1970 on the local wall clock; None for a letter that is
@@ -32,7 +48,11 @@ pub fn strftime(format: &str, seconds: i64) -> Option<String> {
             letter = letters.next()?;
         }
         let number = |value: i64, width: usize| {
-            if bare { value.to_string() } else { format!("{value:0width$}") }
+            if bare {
+                value.to_string()
+            } else {
+                format!("{value:0width$}")
+            }
         };
         let hour12 = (hour + 11) % 12 + 1;
         out.push_str(&match letter {

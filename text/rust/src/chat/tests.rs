@@ -30,10 +30,10 @@ pub fn holds<'a>(
         "float" => matches!(value, Value::Float(_)),
         "number" => value.as_float().is_some(),
         "mapping" => matches!(value, Value::Map(_)),
-        "sequence" | "iterable" => matches!(
-            value,
-            Value::Map(_) | Value::List(_) | Value::Text(_)
-        ) || (name == "iterable" && matches!(value, Value::Undefined)),
+        "sequence" | "iterable" => {
+            matches!(value, Value::Map(_) | Value::List(_) | Value::Text(_))
+                || (name == "iterable" && matches!(value, Value::Undefined))
+        }
         "callable" => matches!(value, Value::Macro(_) | Value::Function(_)),
         "even" | "odd" => match value.as_int() {
             Some(number) => (number % 2 == 0) == (name == "even"),

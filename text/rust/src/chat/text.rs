@@ -29,14 +29,18 @@ fn repr(meter: &mut Meter, value: &Value, out: &mut String) -> Outcome<()> {
         Value::Float(value) => out.push_str(&format!("{value:?}")),
         Value::Text(text) => quote(meter, text, out)?,
         Value::List(list) => {
-            out.push('[');
+            out.push(if list.is_tuple { '(' } else { '[' });
             for (index, item) in list.items.iter().enumerate() {
                 if index > 0 {
                     out.push_str(", ");
                 }
                 repr(meter, item, out)?;
             }
-            out.push(']');
+            out.push_str(match (list.is_tuple, list.items.len()) {
+                (true, 1) => ",)",
+                (true, _) => ")",
+                (false, _) => "]",
+            });
         }
         Value::Map(map) => {
             out.push('{');
@@ -57,7 +61,11 @@ fn repr(meter: &mut Meter, value: &Value, out: &mut String) -> Outcome<()> {
 
 fn quote(meter: &mut Meter, text: &str, out: &mut String) -> Outcome<()> {
     meter.text(2 * text.len())?;
-    let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mark = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     out.push(mark);
     for one in text.chars() {
         match one {

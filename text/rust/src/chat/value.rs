@@ -27,6 +27,8 @@ pub enum Value<'a> {
 
 pub struct List<'a> {
     pub items: Vec<Value<'a>>,
+    /// Python prints (1, 2), not [1, 2].
+    pub is_tuple: bool,
     nesting: u32,
 }
 
@@ -45,14 +47,21 @@ pub struct Loop<'a> {
 
 impl<'a> Map<'a> {
     pub fn from_pairs(pairs: Vec<(&str, Value<'a>)>) -> Map<'a> {
-        let entries =
-            pairs.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        Map { entries, nesting: 0 }
+        let entries = pairs
+            .into_iter()
+            .map(|(key, value)| (key.into(), value))
+            .collect();
+        Map {
+            entries,
+            nesting: 0,
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         let mut entries = self.entries.iter();
-        entries.find(|(name, _)| **name == *key).map(|(_, value)| value)
+        entries
+            .find(|(name, _)| **name == *key)
+            .map(|(_, value)| value)
     }
 
     pub fn set(&mut self, key: &str, value: Value<'a>) {
@@ -78,7 +87,20 @@ impl<'a> From<String> for Value<'a> {
 impl<'a> Value<'a> {
     pub fn list(items: Vec<Value<'a>>) -> Outcome<Value<'a>> {
         let nesting = nesting_of(items.iter())?;
-        Ok(Value::List(Rc::new(List { items, nesting })))
+        Ok(Value::List(Rc::new(List {
+            items,
+            is_tuple: false,
+            nesting,
+        })))
+    }
+
+    pub fn tuple(items: Vec<Value<'a>>) -> Outcome<Value<'a>> {
+        let nesting = nesting_of(items.iter())?;
+        Ok(Value::List(Rc::new(List {
+            items,
+            is_tuple: true,
+            nesting,
+        })))
     }
 
     pub fn map(mut map: Map<'a>) -> Outcome<Value<'a>> {

@@ -1,0 +1,270 @@
+// A tokenizer.json is a stranger's file. Each case here ends in an error that
+// says what was found, and none of them needs more than moments.
+
+#include <gtest/gtest.h>
+
+#include "tests/text/fixtures.hpp"
+#include "text/tokenizer.hpp"
+
+namespace t2 {
+namespace {
+
+using nlohmann::json;
+
+json small() {
+  return json::parse(R"({
+    "version": "1.0", "truncation": null, "padding": null,
+    "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+    "post_processor": null, "decoder": null,
+    "model": {"type": "BPE", "dropout": null, "unk_token": "?",
+      "continuing_subword_prefix": null, "end_of_word_suffix": null,
+      "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+      "vocab": {"?": 0, "a": 1, "b": 2, "ab": 3},
+      "merges": ["a b"]}})");
+}
+
+json added(token_id id, const std::string& content) {
+  return {{"id", id},          {"content", content}, {"single_word", false},
+          {"lstrip", false},   {"rstrip", false},    {"normalized", true},
+          {"special", false}};
+}
+
+result<std::shared_ptr<const tokenizer>> load(std::string_view text) {
+  const fixtures::scratch_folder folder;
+  folder.put("tokenizer.json", text);
+  return tokenizer::load(folder.path());
+}
+
+void expect_refused(const json& file, ec code, std::string_view words) {
+  const auto loaded = load(file.dump());
+  ASSERT_FALSE(loaded) << file.dump().substr(0, 300);
+  EXPECT_EQ(loaded.error().code, code) << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find(words), std::string::npos)
+      << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find("tokenizer.json"), std::string::npos);
+  EXPECT_EQ(loaded.error().message.find('\n'), std::string::npos);
+}
+
+json split(const std::string& pattern) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", pattern}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
+
+json replace(const std::string& from, const std::string& to) {
+  return {
+      {"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+}
+
+TEST(hostile_tokenizer, the_honest_one_loads) {
+  const auto loaded = load(small().dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(*(*loaded)->encode("ab", false), std::vector<token_id>{3});
+  EXPECT_EQ((*loaded)->vocab_size(), 4);
+}
+
+TEST(hostile_tokenizer, every_truncation_is_an_error) {
+  const auto text = small().dump();
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    const auto loaded = load(std::string_view(text).substr(0, size));
+    ASSERT_FALSE(loaded) << size;
+    ASSERT_EQ(loaded.error().code, ec::corrupt);
+  }
+}
+
+TEST(hostile_tokenizer, garbage_is_an_error) {
+  for (const char* text : {"null", "[]", "{}", "\xff\xfe", "{\"model\": 3}",
+                           "{\"model\": {\"type\": \"BPE\"}}", "1e999"}) {
+    const auto loaded = load(text);
+    ASSERT_FALSE(loaded) << text;
+    EXPECT_EQ(loaded.error().code, ec::corrupt) << loaded.error().message;
+  }
+}
+
+TEST(hostile_tokenizer, a_file_over_the_cap_is_not_even_read) {
+  const fixtures::scratch_folder folder;
+  folder.put("tokenizer.json", "{}");
+  std::filesystem::resize_file(folder.path() / "tokenizer.json", 1ull << 40);
+  const auto loaded = tokenizer::load(folder.path());
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ec::corrupt);
+}
+
+TEST(hostile_tokenizer, a_folder_in_place_of_the_file_is_an_error) {
+  const fixtures::scratch_folder folder;
+  std::filesystem::create_directory(folder.path() / "tokenizer.json");
+  EXPECT_FALSE(tokenizer::load(folder.path()));
+}
+
+TEST(hostile_tokenizer, deep_nesting_is_an_error) {
+  for (const std::string key : {"normalizer", "decoder", "unknown"}) {
+    std::string deep = "{\"" + key + "\":";
+    for (int i = 0; i < 1'000'000; ++i) deep += '[';
+    const auto loaded = load(deep);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, ec::corrupt);
+  }
+}
+
+TEST(hostile_tokenizer, ids_beyond_a_vocabulary_are_refused) {
+  auto file = small();
+  file["model"]["vocab"]["a"] = 4'000'000'000u;
+  expect_refused(file, ec::corrupt, "4000000000");
+  file = small();
+  file["model"]["vocab"]["a"] = -1;
+  expect_refused(file, ec::corrupt, "");
+  file = small();
+  file["model"]["vocab"]["a"] = 1ull << 40;
+  expect_refused(file, ec::corrupt, "");
+  file = small();
+  file["added_tokens"].push_back(added(2'000'000'000, "<x>"));
+  expect_refused(file, ec::corrupt, "2000000000");
+}
+
+TEST(hostile_tokenizer, merges_of_unknown_tokens_are_refused) {
+  auto file = small();
+  file["model"]["merges"] = {"a zebra"};
+  expect_refused(file, ec::corrupt, "");
+}
+
+TEST(hostile_tokenizer, an_unknown_token_that_is_missing_is_an_error) {
+  auto file = small();
+  file["model"]["unk_token"] = "missing";
+  const auto loaded = load(file.dump());
+  if (!loaded) {
+    EXPECT_EQ(loaded.error().code, ec::corrupt);
+    return;
+  }
+  const auto encoded = (*loaded)->encode("z", false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::corrupt);
+}
+
+TEST(hostile_tokenizer, random_merges_are_refused) {
+  auto file = small();
+  file["model"]["dropout"] = 0.5;
+  expect_refused(file, ec::incompatible, "dropout");
+}
+
+TEST(hostile_tokenizer, other_models_and_parts_are_refused_by_name) {
+  auto file = small();
+  file["model"]["type"] = "WordPiece";
+  expect_refused(file, ec::incompatible, "WordPiece");
+  file = small();
+  file["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", ""}};
+  expect_refused(file, ec::incompatible, "Precompiled");
+  file = small();
+  file["decoder"] = {{"type", "CTC"}};
+  expect_refused(file, ec::incompatible, "CTC");
+}
+
+TEST(hostile_tokenizer, a_bad_pattern_is_an_error) {
+  for (const char* pattern : {"(", "[z-a]", "\\p{Nonsense}", ""}) {
+    auto file = small();
+    file["pre_tokenizer"] = split(pattern);
+    expect_refused(file, ec::corrupt, "");
+  }
+  auto file = small();
+  file["pre_tokenizer"] =
+      split(std::string(5000, '(') + std::string(5000, ')'));
+  expect_refused(file, ec::corrupt, "10000");
+}
+
+TEST(hostile_tokenizer, a_pattern_that_backtracks_for_ever_runs_out_of_fuel) {
+  for (const std::string pattern :
+       {"(a+)+$", "(a|aa)+$", "(a|a)*c", "((a{1,100}){1,100})+d"}) {
+    SCOPED_TRACE(pattern);
+    auto file = small();
+    file["pre_tokenizer"] = split(pattern);
+    const auto loaded = load(file.dump());
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    const auto encoded =
+        (*loaded)->encode(std::string(5000, 'a') + "!", false);
+    ASSERT_FALSE(encoded);
+    EXPECT_EQ(encoded.error().code, ec::exhausted) << encoded.error().message;
+    // The fuel belongs to one text; the next has its own.
+    EXPECT_TRUE((*loaded)->encode("ab", false));
+  }
+}
+
+TEST(hostile_tokenizer, long_runs_of_one_character_are_no_problem) {
+  const auto vocabulary = fixtures::load("smollm2");
+  for (const char one : {' ', 'a', '\n', '7', '!'}) {
+    const std::string text(100'000, one);
+    const auto encoded = vocabulary->encode(text, false);
+    ASSERT_TRUE(encoded) << encoded.error().message;
+    EXPECT_EQ(*vocabulary->decode(*encoded, false), text);
+  }
+}
+
+TEST(hostile_tokenizer, text_that_a_normalizer_would_blow_up_is_refused) {
+  auto file = small();
+  json parts = json::array();
+  for (int i = 0; i < 60; ++i) parts.push_back(replace("a", "aa"));
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", parts}};
+  expect_refused(file, ec::exhausted, "bytes");
+  file["normalizer"] = replace("a", std::string(1 << 20, 'b'));
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto encoded = (*loaded)->encode(std::string(1 << 20, 'a'), false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::exhausted);
+}
+
+TEST(hostile_tokenizer, a_normalizer_that_blows_up_added_tokens_is_refused) {
+  auto file = small();
+  json parts = json::array();
+  for (int i = 0; i < 60; ++i) parts.push_back(replace("a", "aa"));
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", parts}};
+  file["added_tokens"].push_back(added(4, "aaaa"));
+  expect_refused(file, ec::exhausted, "added_tokens");
+}
+
+TEST(hostile_tokenizer, ids_that_a_decoder_would_blow_up_are_refused) {
+  auto file = small();
+  json parts = json::array();
+  for (int i = 0; i < 60; ++i) parts.push_back(replace("a", "aa"));
+  file["decoder"] = {{"type", "Sequence"}, {"decoders", parts}};
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto decoded = (*loaded)->decode(std::vector<token_id>{1, 2}, false);
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().code, ec::exhausted);
+}
+
+TEST(hostile_tokenizer, a_post_processor_cannot_multiply_the_text) {
+  auto file = small();
+  const json sequence = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  file["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {sequence, sequence}},
+                            {"pair", json::array()},
+                            {"special_tokens", json::object()}};
+  expect_refused(file, ec::corrupt, "2 times");
+}
+
+TEST(hostile_tokenizer, a_post_processor_cannot_add_unknown_ids) {
+  auto file = small();
+  file["post_processor"] = json::parse(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "x", "type_id": 0}},
+               {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+             {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"x": {"id": "x", "ids": [77], "tokens": ["x"]}}})");
+  expect_refused(file, ec::corrupt, "77");
+}
+
+TEST(hostile_tokenizer, padding_and_truncation_of_the_file_are_ignored) {
+  auto file = small();
+  file["padding"] = json::parse(R"({"strategy": {"Fixed": 1000000000000},
+    "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+    "pad_type_id": 0, "pad_token": "?"})");
+  file["truncation"] = json::parse(R"({"direction": "Right", "max_length": 1,
+    "strategy": "LongestFirst", "stride": 0})");
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(*(*loaded)->encode("aba", false), (std::vector<token_id>{3, 1}));
+}
+
+}  // namespace
+}  // namespace t2
