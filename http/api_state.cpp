@@ -1,4 +1,7 @@
 #include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "http/api_routes.hpp"
 #include "http/json_forms.hpp"
@@ -43,9 +46,10 @@ class model_listing {
     }
     if (--waiting_ > 0) return;
     if (failure_) return answer_->reply(error_reply(*failure_));
-    ordered_json data = {model_form("auto", "auto"), base_};
-    data.insert(data.end(), tasks_.begin(), tasks_.end());
-    data.insert(data.end(), experts_.begin(), experts_.end());
+    ordered_json data =
+        ordered_json::array({model_form("auto", "auto"), base_});
+    for (auto& task : tasks_) data.push_back(std::move(task));
+    for (auto& expert : experts_) data.push_back(std::move(expert));
     reply_json(*answer_, {{"object", "list"}, {"data", std::move(data)}});
   }
 

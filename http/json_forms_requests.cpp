@@ -214,7 +214,9 @@ result<adapt_request> parse_adapt(std::string task, std::string_view body,
                                   const search_options& defaults) {
   auto value = parse_object(body);
   if (!value) return value.error();
-  adapt_request request{.task = std::move(task), .search = defaults};
+  adapt_request request;
+  request.task = std::move(task);
+  request.search = defaults;
   search_options& search = request.search;
   object_reader in(*value, "body");
   in.read("force", request.force);

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adaptation/example.hpp"
+#include "config/result.hpp"
+#include "tools/answer_log.hpp"
+#include "tools/api_client.hpp"
+#include "tools/interrupt.hpp"
+#include "tools/replay_summary.hpp"
+
+namespace t2 {
+
+/// A line to replay.
+struct replay_query {
+  std::string id;
+  std::string path;      // of the completion
+  ordered_json body;
+  std::string digest;    // sha256 of path and body
+  std::string reward;    // empty: not judged
+  std::optional<example> reference;
+};
+
+/// Asks queries from several threads, judges the answers and writes them down.
+class replay_run {
+ public:
+  replay_run(const api_client& api, const interrupt& signals, answer_log* log)
+      : api_(api), signals_(signals), log_(log) {}
+
+  /// Leaves out the queries that the log has answers for; ec::incompatible
+  /// when one of those was asked differently.
+  result<std::vector<replay_query>> pending(std::vector<replay_query> all);
+
+  /// Until all are answered, or the server or the log is gone. `on_done` hears
+  /// after each query, one call at a time.
+  result<void> ask_all(const std::vector<replay_query>& queries,
+                       std::size_t threads,
+                       const std::function<void(std::size_t)>& on_done);
+
+  const replay_summary& summary() const { return summary_; }
+  /// Of a query that could not be answered.
+  const std::optional<error>& first_failure() const { return failure_; }
+
+ private:
+  result<ordered_json> ask(const replay_query& query) const;
+  result<ordered_json> ask_once(const replay_query& query) const;
+  void keep(const replay_query& query, const result<ordered_json>& line);
+
+  const api_client& api_;
+  const interrupt& signals_;
+  answer_log* log_;  // may be null
+  std::mutex mutex_;  // guards what follows, and the log
+  replay_summary summary_;
+  std::optional<error> failure_;  // of a query
+  std::optional<error> fatal_;    // of all
+  std::size_t done_ = 0;
+  std::atomic<bool> stopped_ = false;
+};
+
+}  // namespace t2

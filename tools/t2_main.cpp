@@ -1,0 +1,87 @@
+#include <iostream>
+#include <iterator>
+#include <span>
+
+#include "config/logging.hpp"
+#include "config/terminal.hpp"
+#include "http/error_form.hpp"
+#include "tools/session.hpp"
+#include "tools/version.hpp"
+
+namespace t2 {
+namespace {
+
+std::vector<command_entry> all_commands() {
+  std::vector<command_entry> all;
+  for (auto* group : {ask_commands, task_commands, replay_commands,
+                      expert_commands, model_commands, store_commands,
+                      config_commands}) {
+    auto some = group();
+    all.insert(all.end(), std::make_move_iterator(some.begin()),
+               std::make_move_iterator(some.end()));
+  }
+  for (auto& one : all) one.declared.options.push_back(json_option());
+  return all;
+}
+
+exit_code report(const error& failure, bool as_json, const interrupt& signals) {
+  if (signals.signal() != 0) {
+    return static_cast<exit_code>(128 + signals.signal());
+  }
+  if (as_json) {
+    std::cerr << dump_json(error_form(failure)) << "\n";
+  } else {
+    std::cerr << "t2: " << printable(failure.message) << "\n";
+  }
+  return exit_code_of(failure.code);
+}
+
+/// Warnings only, unless somebody has asked for more: the log of the actors
+/// that a command may start would stand between the user and the answer.
+result<void> begin_logging(const loaded_options& options) {
+  std::string level = options.values.log.level;
+  for (const auto& origin : options.origins) {
+    if (origin.name == "log.level" &&
+        origin.source == option_source::built_in) {
+      level = "warn";
+    }
+  }
+  return start_logging(level, options.values.log.file);
+}
+
+exit_code run(std::span<const std::string> arguments) {
+  const interrupt signals;
+  const auto commands = all_commands();
+  program whole{.name = "t2",
+                .summary = "A language model that adapts itself to its tasks",
+                .version = version()};
+  for (const auto& one : commands) whole.commands.push_back(one.declared);
+
+  const environment env = process_environment();
+  const auto call = parse_command_line(whole, arguments, env);
+  if (!call) return report(call.error(), false, signals);
+  if (!call->text.empty()) {
+    std::cout << call->text << std::flush;
+    return exit_code::ok;
+  }
+  if (auto logging = begin_logging(call->options); !logging) {
+    return report(logging.error(), false, signals);
+  }
+  for (const auto& one : commands) {
+    if (one.declared.name != call->command) continue;
+    session here(whole, *call, env, signals, std::cout, std::cerr);
+    const auto ended = one.run(here);
+    std::cout << std::flush;
+    if (!ended) return report(ended.error(), here.json(), signals);
+    return *ended;
+  }
+  return exit_code::failed;
+}
+
+}  // namespace
+}  // namespace t2
+
+int main(int count, char** values) {
+  const std::vector<std::string> arguments(values + 1, values + count);
+  return t2::to_int(t2::run(arguments));
+}

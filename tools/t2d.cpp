@@ -1,0 +1,110 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <span>
+#include <string>
+#include <thread>
+
+#include "actors/client.hpp"
+#include "config/command_line.hpp"
+#include "config/exit_code.hpp"
+#include "config/logging.hpp"
+#include "config/terminal.hpp"
+#include "http/api.hpp"
+#include "http/server.hpp"
+#include "tools/api_client.hpp"
+#include "tools/interrupt.hpp"
+#include "tools/serving.hpp"
+#include "tools/version.hpp"
+
+namespace t2 {
+namespace {
+
+/// Running answers may end in this time once somebody has asked us to stop.
+constexpr std::chrono::seconds grace{30};
+constexpr std::chrono::seconds time_to_flush{5};
+
+exit_code report(const error& failure) {
+  std::cerr << "t2d: " << printable(failure.message) << "\n";
+  return exit_code_of(failure.code);
+}
+
+/// Logs how loading ends. False: it has failed.
+bool wait_until_ready(const runtime_options& options,
+                      const interrupt& signals) {
+  const api_client self(http_client::settings{
+      .socket = options.server.socket, .interrupt = signals.descriptor()});
+  for (;;) {
+    const auto health = self.health();
+    if (!health) return true;  // asked to stop meanwhile
+    const std::string state = health->value("state", "");
+    if (health->value("ready", false)) {
+      log(log_level::info,
+          "ready: " + health->value("model", "") + " on " +
+              health->value("device", "") + " in " +
+              health->value("dtype", "") + ", listening on " +
+              options.server.socket);
+      return true;
+    }
+    if (state != "loading") {
+      log(log_level::error, state);
+      return state == "stopping";
+    }
+    if (signals.wait(20)) return true;
+  }
+}
+
+exit_code serve(const runtime_options& options, const interrupt& signals) {
+  if (options.model.path.empty()) {
+    return report({ec::invalid_argument,
+                   "model.path: expected the folder of a model, found none: "
+                   "give --model-path, T2_MODEL_PATH or path under [model] "
+                   "in t2.toml"});
+  }
+  auto actors = client::start(options, options.server.socket);
+  if (!actors) return report(actors.error());
+  auto listening = server::start(
+      options.server.socket, make_api(**actors, {.search = options.search}),
+      limits_of(options));
+  if (!listening) return report(listening.error());
+  log(log_level::info, "t2d " + version() + " with pid " +
+                           std::to_string(::getpid()) + " has the store " +
+                           options.store.path);
+  const bool ready = wait_until_ready(options, signals);
+  if (ready) signals.wait(-1);
+  log(log_level::info, "stopping");
+  (*listening)->drain();
+  (*actors)->stop(ready ? grace : std::chrono::seconds(0));
+  (*listening)->stop(time_to_flush);
+  listening->reset();
+  log(log_level::info, "stopped");
+  return ready ? exit_code::ok : exit_code::unavailable;
+}
+
+exit_code run(std::span<const std::string> arguments) {
+  const interrupt signals;
+  const program self{.name = "t2d",
+                     .summary = "Serves t2 on a Unix socket",
+                     .version = version()};
+  const auto call =
+      parse_command_line(self, arguments, process_environment());
+  if (!call) return report(call.error());
+  if (!call->text.empty()) {
+    std::cout << call->text << std::flush;
+    return exit_code::ok;
+  }
+  const runtime_options& options = call->options.values;
+  if (auto begun = start_logging(options.log.level, options.log.file);
+      !begun) {
+    return report(begun.error());
+  }
+  return serve(options, signals);
+}
+
+}  // namespace
+}  // namespace t2
+
+int main(int count, char** values) {
+  const std::vector<std::string> arguments(values + 1, values + count);
+  return t2::to_int(t2::run(arguments));
+}
