@@ -1,8 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <filesystem>
 
 #include "config/options.hpp"
+#include "config/result.hpp"
 #include "http/server.hpp"
 
 namespace t2 {
@@ -14,6 +17,24 @@ inline server_limits limits_of(const runtime_options& options) {
       static_cast<std::size_t>(options.server.max_body_bytes);
   limits.bodies_bytes = std::max(limits.bodies_bytes, limits.body_bytes);
   return limits;
+}
+
+/// Whether the options name a model's folder, before anything is started.
+inline result<void> check_model_folder(const runtime_options& options) {
+  const std::string& path = options.model.path;
+  if (path.empty()) {
+    return error{ec::invalid_argument,
+                 "model.path: expected the folder of a model, found none: "
+                 "give --model-path, T2_MODEL_PATH or path under [model] in "
+                 "t2.toml"};
+  }
+  std::error_code failed;
+  if (!std::filesystem::is_directory(path, failed)) {
+    return error{ec::not_found,
+                 "model.path: expected the folder of a model, found none at " +
+                     path};
+  }
+  return {};
 }
 
 }  // namespace t2

@@ -7,6 +7,7 @@
 
 #include "config/durable_file.hpp"
 #include "config/terminal.hpp"
+#include "tools/serving.hpp"
 
 namespace t2 {
 
@@ -25,11 +26,10 @@ result<const api_client*> session::api() {
 result<const api_client*> session::ready_api() {
   auto opened = api();
   if (!opened) return opened.error();
-  if (!runtime_->is_daemon() && options().values.model.path.empty()) {
-    return error{ec::invalid_argument,
-                 "model.path: expected the folder of a model, found none: "
-                 "give --model-path, T2_MODEL_PATH or path under [model] in "
-                 "t2.toml"};
+  if (!runtime_->is_daemon()) {
+    if (auto there = check_model_folder(options().values); !there) {
+      return there.error();
+    }
   }
   if (auto ready = runtime_->wait_until_ready(); !ready) return ready.error();
   return opened;

@@ -13,7 +13,7 @@ namespace {
 
 std::vector<command_entry> all_commands() {
   std::vector<command_entry> all;
-  for (auto* group : {ask_commands, task_commands, replay_commands,
+  for (auto* group : {demo_commands, ask_commands, task_commands, replay_commands,
                       expert_commands, model_commands, store_commands,
                       config_commands}) {
     auto some = group();

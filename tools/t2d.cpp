@@ -55,11 +55,8 @@ bool wait_until_ready(const runtime_options& options,
 }
 
 exit_code serve(const runtime_options& options, const interrupt& signals) {
-  if (options.model.path.empty()) {
-    return report({ec::invalid_argument,
-                   "model.path: expected the folder of a model, found none: "
-                   "give --model-path, T2_MODEL_PATH or path under [model] "
-                   "in t2.toml"});
+  if (auto there = check_model_folder(options); !there) {
+    return report(there.error());
   }
   auto actors = client::start(options, options.server.socket);
   if (!actors) return report(actors.error());
