@@ -24,7 +24,8 @@ enum spectrum { flat, steep };
 /// those of trained weights (steep), rounded to bfloat16 as checkpoints are.
 at::Tensor matrix(const benchmark::State& state) {
   const auto m = state.range(0), n = state.range(1);
-  at::globalContext().defaultGenerator(at::kCPU).set_current_seed(1);
+  auto generator = at::globalContext().defaultGenerator(at::kCPU);
+  generator.set_current_seed(1);
   if (state.range(2) == flat) return at::randn({m, n}) * 0.04;
   const auto r = std::min(m, n);
   const auto u = std::get<0>(at::linalg_qr(at::randn({m, r})));
