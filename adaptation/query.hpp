@@ -20,6 +20,8 @@ struct query {
   std::string target{};
   sampling_options sampling{};
   std::optional<double> deadline_seconds{};
+  /// Only how likely this answer is, is wanted: nothing is generated.
+  std::optional<std::string> reference{};
 };
 
 /// One expert's share of a mixture.

@@ -357,7 +357,7 @@ struct engine::state {
     const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
     for (std::size_t i = 0; i < answers.size(); ++i) {
       auto& unit = *answers[i];
-      const auto drawn = sample(
+      const auto drawn = sample_token(
           std::span{logits + i * vocabulary, vocabulary}, unit.tokens,
           unit.request.sampling, unit.request.stream,
           static_cast<std::int64_t>(unit.tokens.size()));

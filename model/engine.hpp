@@ -46,16 +46,16 @@ struct generation_event {
 };
 
 struct generation_request {
-  std::vector<token_id> prompt;
-  sampling_options sampling;
-  delta_ref delta;
+  std::vector<token_id> prompt = {};
+  sampling_options sampling = {};
+  delta_ref delta = {};
   priority urgency = priority::live;
-  std::optional<steady_time> deadline;
+  std::optional<steady_time> deadline = {};
   /// Number of this answer in the random stream (sampling.hpp): equal seeds
   /// and streams repeat an answer in any batch.
   std::uint64_t stream = 0;
   /// Called on the engine's thread, in order; must not call the engine.
-  std::function<void(const generation_event&)> on_event;
+  std::function<void(const generation_event&)> on_event = {};
 };
 
 /// One text whose answer's likelihood is wanted: log p(tokens[i] | tokens[:i])

@@ -123,7 +123,7 @@ result<void> sampling_options::validate() const {
   return {};
 }
 
-sampled_token sample(std::span<float> logits, std::span<const token_id> history,
+sampled_token sample_token(std::span<float> logits, std::span<const token_id> history,
                      const sampling_options& options, std::uint64_t sequence,
                      std::int64_t position) {
   float peak = 0;

@@ -22,7 +22,7 @@ struct sampling_options {
   std::int32_t max_tokens = 256;
   bool ignore_eos = false;
   /// Generation ends before the first of these; none is ever emitted.
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
 
   result<void> validate() const;
 };
@@ -35,7 +35,7 @@ struct sampled_token {
 /// Draws one token. `logits` are float32 and are used as scratch; `history` is
 /// prompt and answer so far. The draw depends on (seed, sequence, position)
 /// alone, so a row gives the same tokens in any batch.
-sampled_token sample(std::span<float> logits, std::span<const token_id> history,
+sampled_token sample_token(std::span<float> logits, std::span<const token_id> history,
                      const sampling_options& options, std::uint64_t sequence,
                      std::int64_t position);
 

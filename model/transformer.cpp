@@ -170,9 +170,11 @@ result<linear_plan> transformer::choose_plan(const step_deltas& deltas,
     return true;
   };
   if (forced_) {
-    for (const auto& delta : deltas.distinct())
-      dense.push_back(std::make_shared<const dense_copies::weights>(
-          build_dense(*delta)));
+    for (const auto& delta : deltas.distinct()) {
+      auto copy = dense_.find(delta->digest());
+      dense.push_back(copy ? copy
+                           : dense_.put(delta->digest(), build_dense(*delta)));
+    }
     return linear_plan::dense;
   }
   // Rows of several mixtures would read as many copies of the weights; the

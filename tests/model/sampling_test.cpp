@@ -30,7 +30,7 @@ std::vector<double> draw(const sampling_options& options,
   for (int i = 0; i < 20000; ++i) {
     auto logits = example_logits();
     counts[static_cast<std::size_t>(
-        sample(logits, history, options, 3, i).token)] += 1. / 20000;
+        sample_token(logits, history, options, 3, i).token)] += 1. / 20000;
   }
   return counts;
 }
@@ -68,7 +68,7 @@ TEST(sampling, filters_keep_the_tokens_that_a_naive_filter_keeps) {
 TEST(sampling, the_penalty_lowers_what_was_said) {
   auto logits = example_logits();
   const std::vector<token_id> history{0, 0, 3};
-  const auto greedy = sample(logits, history, {.repetition_penalty = 2}, 0, 0);
+  const auto greedy = sample_token(logits, history, {.repetition_penalty = 2}, 0, 0);
   EXPECT_EQ(greedy.token, 5);  // 2 / 2 = 1 is below 1.5
 }
 
@@ -77,7 +77,7 @@ TEST(sampling, reports_the_unfiltered_likelihood) {
   for (int i = 0; i < 50; ++i) {
     auto logits = example_logits();
     const auto drawn =
-        sample(logits, {},
+        sample_token(logits, {},
                {.temperature = 0.7f, .top_k = 4, .repetition_penalty = 1.3f},
                1, i);
     EXPECT_NEAR(static_cast<double>(drawn.log_probability),
@@ -90,9 +90,9 @@ TEST(sampling, equal_coordinates_repeat_a_draw_and_others_do_not) {
   int equal = 0;
   for (int i = 0; i < 200; ++i) {
     auto a = example_logits(), b = example_logits(), c = example_logits();
-    const auto first = sample(a, {}, options, 7, i);
-    EXPECT_EQ(first.token, sample(b, {}, options, 7, i).token);
-    equal += first.token == sample(c, {}, options, 8, i).token;
+    const auto first = sample_token(a, {}, options, 7, i);
+    EXPECT_EQ(first.token, sample_token(b, {}, options, 7, i).token);
+    equal += first.token == sample_token(c, {}, options, 8, i).token;
   }
   EXPECT_LT(equal, 100);
 }
