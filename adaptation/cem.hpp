@@ -8,9 +8,10 @@ namespace t2 {
 /// The cross-entropy method of the released code: a diagonal normal, refitted
 /// to the elite after each population, draws clamped to [low, high].
 ///
-/// Different here: the elite competes with every later population (scores are
-/// of the same shots, so an old one is as good as a new one), which keeps small
-/// populations stable; and once fitted, the mean itself is the first candidate
+/// Different here: half of the old deviation stays at each fit; the elite
+/// competes with every later population (scores are of the same shots, so an
+/// old one is as good as a new one), which keeps small populations stable; and
+/// once fitted, the mean itself is the first candidate
 /// of a population.
 class cem : public optimiser {
  public:

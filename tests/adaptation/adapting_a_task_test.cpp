@@ -66,10 +66,11 @@ std::vector<example> refrain_examples(int first, int count) {
   return out;
 }
 
-result<few_shot_outcome> adapt(engine& on, std::vector<expert_ref> experts,
-                               const char* reward_name = "logprob",
-                               few_shot_options options = {.population = 16,
-                                                           .iterations = 3}) {
+result<few_shot_outcome> adapt_to(engine& on,
+                                  const std::vector<example>& examples,
+                                  std::vector<expert_ref> experts,
+                                  const char* reward_name,
+                                  few_shot_options options) {
   const auto layout = std::make_shared<svf_layout>(
       stories_model()->config(), experts.front()->targets);
   const auto s = stories_model()->singular_values(*layout);
@@ -77,13 +78,21 @@ result<few_shot_outcome> adapt(engine& on, std::vector<expert_ref> experts,
   auto pool = expert_pool::make(std::move(experts), layout, *s);
   if (!pool) return pool.error();
   const auto judge = make_reward(reward_name);
-  auto shots = make_shots(*stories_model(), refrain_examples(500, 4), **judge);
+  auto shots = make_shots(*stories_model(), examples, **judge);
   if (!shots) return shots.error();
   auto search = few_shot_search::make(
       std::make_shared<expert_pool>(*std::move(pool)), *std::move(shots),
       *judge, std::move(options));
   if (!search) return search.error();
   return run_search(on, **search);
+}
+
+result<few_shot_outcome> adapt(engine& on, std::vector<expert_ref> experts,
+                               const char* reward_name = "logprob",
+                               few_shot_options options = {.population = 16,
+                                                           .iterations = 3}) {
+  return adapt_to(on, refrain_examples(500, 4), std::move(experts),
+                  reward_name, std::move(options));
 }
 
 double mean_likelihood(engine& on, const std::vector<example>& of,
@@ -108,13 +117,57 @@ TEST(adapting_a_task, by_a_trained_expert_helps_texts_that_nobody_has_seen) {
             mean_likelihood(on, unseen, nullptr) + 0.1);
 }
 
-TEST(adapting_a_task, by_shuffled_experts_keeps_the_base) {
+// A shuffled z still has the trained one's mean and spread, so it may make a
+// text that the base thinks very unlikely a little less so (it flattens what
+// the base says). That gain is real and may be taken; the trained order of the
+// singular values must be worth far more.
+TEST(adapting_a_task, by_shuffled_experts_gains_little_and_never_harms) {
   engine on{stories_model(), {}};
+  const auto trained = adapt(on, {refrain_expert()});
   const auto out = adapt(on, {shuffled(*refrain_expert(), 1),
                               shuffled(*refrain_expert(), 2)});
+  ASSERT_TRUE(trained);
   ASSERT_TRUE(out) << out.error().message;
-  EXPECT_FALSE(out->accepted) << out->scores;
-  EXPECT_TRUE(out->found.is_base());
+  const auto unseen = refrain_examples(900, 10);
+  const double base = mean_likelihood(on, unseen, nullptr);
+  const double gain = mean_likelihood(on, unseen, out->delta) - base;
+  EXPECT_GE(gain, 0);
+  EXPECT_LT(gain,
+            (mean_likelihood(on, unseen, trained->delta) - base) / 3);
+}
+
+// Of texts that the base itself wrote at temperature 1 no mixture can be the
+// better model (Gibbs' inequality): whatever is accepted is accepted falsely.
+TEST(adapting_a_task, that_the_base_does_best_stays_on_the_base) {
+  engine on{stories_model(), {}};
+  constexpr int tasks = 10;
+  int accepted = 0;
+  for (int task = 0; task < tasks; ++task) {
+    std::vector<generation_request> requests;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      generation_request request;
+      request.prompt = *prompt_tokens(*stories_model(), "", {});
+      request.sampling = {.temperature = 1,
+                          .seed = static_cast<std::uint64_t>(task),
+                          .max_tokens = 40,
+                          .ignore_eos = true};
+      request.stream = i;
+      requests.push_back(std::move(request));
+    }
+    std::vector<example> written;
+    for (const search_answer& answer : generate_all(on, std::move(requests))) {
+      written.push_back({.id = std::to_string(written.size()),
+                         .answer = answer.text});
+    }
+    const auto out = adapt_to(on, written,
+                              {refrain_expert(), shuffled(*refrain_expert(), 1),
+                               shuffled(*refrain_expert(), 2)},
+                              "logprob", {.population = 16, .iterations = 2});
+    ASSERT_TRUE(out) << out.error().message;
+    accepted += out->accepted;
+  }
+  RecordProperty("false_accepts_of_10", accepted);
+  EXPECT_LE(accepted, 2);
 }
 
 // Real generation: the base never says the refrain's word, the expert may.

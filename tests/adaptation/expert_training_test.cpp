@@ -297,10 +297,13 @@ TEST(next_token, visits_every_row_once_an_epoch_in_an_order_of_its_own) {
   const auto rows = static_cast<std::int64_t>(objective.training().size());
   ASSERT_GT(objective.validation().size(), 0u);
   std::vector<std::vector<token_id>> first, second;
-  for (std::int64_t step = 0; step * 6 < rows * 2; ++step)
-    for (const training_row& row : *objective.rows(step, nullptr))
+  for (std::int64_t step = 0; step * 6 < rows * 2; ++step) {
+    const auto drawn = objective.rows(step, nullptr);
+    ASSERT_TRUE(drawn);
+    for (const training_row& row : *drawn)
       (static_cast<std::int64_t>(first.size()) < rows ? first : second)
           .push_back(row.tokens);
+  }
   second.resize(static_cast<std::size_t>(rows));
   EXPECT_NE(first, second);
   std::sort(first.begin(), first.end());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -25,11 +26,13 @@ inline std::filesystem::path scratch_folder() {
 /// The 260K-parameter stories model, loaded once; null and a failed test if it
 /// does not load.
 inline std::shared_ptr<language_model> stories_model() {
-  static const auto model = language_model::load(
+  // One thread: the model is too small to share out, and spinning threads
+  // would wait for cores that other tests have.
+  static const auto model = (at::set_num_threads(1), language_model::load(
       {.folder = std::filesystem::path{T2_TEST_ASSETS} / "stories260k-hf",
        .device = "cpu",
        .dtype = "float32",
-       .svd_cache = scratch_folder() / "svd"});
+       .svd_cache = scratch_folder() / "svd"}));
   if (!model) {
     ADD_FAILURE() << model.error().message;
     return nullptr;

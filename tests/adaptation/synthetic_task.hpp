@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "adaptation/few_shot_search.hpp"
+#include "adaptation/optimiser.hpp"
 #include "tests/adaptation/tiny_shape.hpp"
 
 namespace t2 {
