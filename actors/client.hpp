@@ -147,6 +147,7 @@ class client {
   void stop(std::chrono::milliseconds grace);
 
  private:
+  friend struct client_access;  // tests reach the actors through it
   struct state;
   explicit client(std::unique_ptr<state> s);
   std::unique_ptr<state> state_;

@@ -1,0 +1,138 @@
+#include "actors/adaptation_search.hpp"
+
+#include <caf/send.hpp>
+
+#include <utility>
+#include <variant>
+
+#include "actors/expert_pool_job.hpp"
+#include "actors/function_job.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr const char* store_name = "the expert store";
+constexpr const char* engine_name = "the generation engine";
+
+}  // namespace
+
+adaptation_search_state::~adaptation_search_state() {
+  if (assignment_.others && assignment_.others->engine) {
+    caf::anon_send(assignment_.others->engine, cancel_atom_v, assignment_.id);
+  }
+}
+
+auto adaptation_search_state::failing(const char* whom) {
+  return [this, whom](const caf::error& e) { end(from_caf(e, whom)); };
+}
+
+void adaptation_search_state::fetch_experts() {
+  self_->request(assignment_.others->store, caf::infinite, load_atom_v,
+                 assignment_.plan->experts)
+      .then([this](const expert_versions_ref& versions) {
+              make_pool(*versions);
+            },
+            failing(store_name));
+}
+
+void adaptation_search_state::make_pool(
+    const std::vector<store_expert_version>& versions) {
+  const auto job = std::make_shared<expert_pool_job>(versions);
+  self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
+                 assignment_.id, engine_job_ref(job))
+      .then([this, job](bool) {
+              if (!job->outcome()) return end(job->outcome().error());
+              slice([run = run_, pool = *job->outcome()](
+                        language_model& model) { run->prepare(model, pool); });
+            },
+            failing(engine_name));
+}
+
+void adaptation_search_state::slice(std::function<void(language_model&)> work) {
+  self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
+                 assignment_.id, make_slice(std::move(work)))
+      .then([this](bool) { go_on(); }, failing(engine_name));
+}
+
+void adaptation_search_state::go_on() {
+  if (!run_->work()) return end(run_->work().error());
+  report();
+  const search_work& work = *run_->work();
+  if (const auto* scoring = std::get_if<score_work>(&work)) {
+    score(*scoring);
+  } else if (const auto* generating = std::get_if<generate_work>(&work)) {
+    generate(*generating);
+  } else {
+    store();
+  }
+}
+
+void adaptation_search_state::score(const score_work& work) {
+  self_->request(assignment_.others->engine, caf::infinite, score_atom_v,
+                 assignment_.id,
+                 scoring_request_ref(std::make_shared<scoring_request>(
+                     scoring_request{.rows = work.rows,
+                                     .urgency = priority::background,
+                                     .shared_prefix = 0})))
+      .then([this](const row_scores_ref& scores) {
+              run_->take(scores);
+              slice([run = run_](language_model&) { run->advance(); });
+            },
+            failing(engine_name));
+}
+
+void adaptation_search_state::generate(const generate_work& work) {
+  self_->request(assignment_.others->engine, caf::infinite, generate_atom_v,
+                 assignment_.id,
+                 generation_batch_ref(
+                     std::make_shared<std::vector<generation_request>>(
+                         work.requests)))
+      .then([this](const search_answers_ref& answers) {
+              run_->take(answers);
+              slice([run = run_](language_model&) { run->advance(); });
+            },
+            failing(engine_name));
+}
+
+void adaptation_search_state::store() {
+  auto record = run_->outcome(assignment_.card->base.fingerprint);
+  if (!record) return end(record.error());
+  self_->request(assignment_.others->store, caf::infinite, keep_atom_v, *record)
+      .then([this](const store_adaptation& kept) { end(kept); },
+            failing(store_name));
+}
+
+void adaptation_search_state::report() {
+  const few_shot_progress now = run_->progress();
+  self_->send(assignment_.reports_to, progress_atom_v, assignment_.plan->key,
+              adapt_progress{.iteration = now.iteration,
+                             .iterations = now.iterations,
+                             .best_score = now.best_log_likelihood,
+                             .base_score = now.base_log_likelihood,
+                             .tokens = now.tokens,
+                             .seconds = now.seconds});
+}
+
+void adaptation_search_state::end(result<store_adaptation> outcome) {
+  promise_.keep(std::move(outcome));
+  self_->quit();
+}
+
+adaptation_search_actor::behavior_type adaptation_search_state::make_behavior(
+    search_assignment assignment) {
+  assignment_ = std::move(assignment);
+  run_ = std::make_shared<search_run>(assignment_.plan);
+  return {[this](run_atom) -> caf::result<store_adaptation> {
+    const auto promise = self_->make_response_promise<store_adaptation>();
+    promise_ = {promise, "the search"};
+    fetch_experts();
+    return promise;
+  }};
+}
+
+adaptation_search_actor::behavior_type run_adaptation_search(
+    adaptation_search* self, search_assignment assignment) {
+  return self->state.make_behavior(std::move(assignment));
+}
+
+}  // namespace t2

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "config/result.hpp"
+
+namespace t2 {
+
+/// Who may run, who waits, and whose time is over. First come, first served;
+/// both the running and the waiting are bounded. Knows numbers of requests
+/// only, and no clock. One thread.
+class admission_queue {
+ public:
+  using request = std::uint64_t;
+  using time_point = std::chrono::steady_clock::time_point;
+
+  admission_queue(std::size_t running_limit, std::size_t waiting_limit)
+      : running_limit_(running_limit), waiting_limit_(waiting_limit) {}
+
+  /// Lets a request wait. ec::busy: as many wait as may.
+  result<void> enter(request r, std::optional<time_point> deadline);
+  /// The one that may run now, if any.
+  std::optional<request> next();
+  /// It has ended, or was given up while it waited. False: it is not here.
+  bool leave(request r);
+
+  /// Takes out all whose deadline is at or before `now`.
+  std::vector<request> expire(time_point now);
+  std::optional<time_point> next_deadline() const;
+
+  bool has(request r) const { return entries_.contains(r); }
+  std::size_t waiting() const { return waiting_.size(); }
+  std::size_t running() const { return entries_.size() - waiting_.size(); }
+  bool empty() const { return entries_.empty(); }
+  std::vector<request> all() const;
+
+ private:
+  std::size_t running_limit_, waiting_limit_;
+  std::deque<request> waiting_;
+  std::map<request, std::optional<time_point>> entries_;  // both kinds
+};
+
+}  // namespace t2

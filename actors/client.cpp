@@ -1,0 +1,317 @@
+#include "actors/client.hpp"
+
+#include <caf/send.hpp>
+
+#include <atomic>
+#include <future>
+#include <optional>
+#include <shared_mutex>
+#include <utility>
+
+#include "actors/client_state.hpp"
+#include "actors/decomposition.hpp"
+#include "actors/expert_import.hpp"
+#include "actors/front_desk.hpp"
+#include "actors/function_job.hpp"
+
+namespace t2 {
+namespace {
+
+template <class T>
+pending_reply_ref<T> pending(reply<T> done) {
+  return std::make_shared<pending_reply<T>>(std::move(done));
+}
+
+/// A reply that first has the dispatcher look its routes up again.
+template <class T>
+pending_reply_ref<T> after_change(front_desk_state& desk,
+                                  pending_reply_ref<T> reply) {
+  return pending<T>([&desk, reply](result<T> outcome) {
+    if (outcome) desk.tell(&peers::dispatcher, forget_atom_v);
+    (*reply)(std::move(outcome));
+  });
+}
+
+/// Hands a version on as a value.
+pending_reply_ref<expert_version_ref> unshared(
+    pending_reply_ref<store_expert_version> reply) {
+  return pending<expert_version_ref>([reply](result<expert_version_ref> v) {
+    if (!v) return (*reply)(v.error());
+    (*reply)(**v);
+  });
+}
+
+/// Calls the first with a value and passes an error on to the second.
+template <class T, class U, class F>
+pending_reply_ref<T> then(pending_reply_ref<U> otherwise, F go_on) {
+  return pending<T>([otherwise, go_on](result<T> outcome) {
+    if (!outcome) return (*otherwise)(outcome.error());
+    go_on(*outcome);
+  });
+}
+
+}  // namespace
+
+// --- life ------------------------------------------------------------------
+
+result<std::unique_ptr<client>> client::start(const runtime_options& options,
+                                              std::string socket_path) {
+  const std::filesystem::path path = options.store.path;
+  const store_options how{.socket_path = std::move(socket_path)};
+  auto opened = expert_store::open(path, how);
+  if (!opened) return opened.error();
+  const auto first =
+      std::make_shared<std::optional<expert_store>>(std::move(*opened));
+  const auto open = [first, path, how]() -> result<expert_store> {
+    if (auto now = std::exchange(*first, std::nullopt)) return std::move(*now);
+    return expert_store::open(path, how);
+  };
+  return std::unique_ptr<client>(new client(std::make_unique<state>(make_tree(
+      options, open, make_engine_loader(options.model, options.engine)))));
+}
+
+client::client(std::unique_ptr<state> s) : state_(std::move(s)) {}
+
+client::~client() { stop(std::chrono::seconds(0)); }
+
+void client::state::call(std::function<void(front_desk_state&)> work) {
+  const std::shared_lock lock(running);
+  if (!actors) return;  // the callbacks in `work` hear that t2 has stopped
+  caf::anon_send(actors->front, call_atom_v,
+                 front_call_ref(std::make_shared<front_call>(std::move(work))));
+}
+
+void client::stop(std::chrono::milliseconds grace) {
+  const std::lock_guard one_at_a_time(state_->stopping);
+  if (!state_->actors) return;
+  std::promise<void> stopped;
+  auto reply = pending<bool>([&](result<bool>) { stopped.set_value(); });
+  state_->call([reply, grace](front_desk_state& desk) {
+    desk.ask(&peers::supervisor, reply, stop_atom_v,
+             static_cast<std::int64_t>(grace.count()));
+  });
+  reply.reset();
+  stopped.get_future().wait();
+  std::unique_ptr<runtime> last;
+  {
+    const std::unique_lock lock(state_->running);
+    last = std::move(state_->actors);
+  }
+  last.reset();  // waits for the last actor's end
+}
+
+void client::health(reply<health_report> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::supervisor, reply, health_atom_v);
+  });
+}
+
+void client::cancel(ticket t) {
+  state_->call([t](front_desk_state& desk) {
+    desk.tell(&peers::dispatcher, cancel_atom_v, t);
+    desk.tell(&peers::supervisor, cancel_atom_v, t);
+    desk.tell(&peers::engine, cancel_atom_v, t);
+  });
+}
+
+// --- queries ---------------------------------------------------------------
+
+ticket client::ask(query question, std::function<void(answer_part)> on_part,
+                   reply<answer_part> done) {
+  const ticket t = state_->next_ticket();
+  const answer_sink_ref sink = std::make_shared<answer_sink>(
+      std::move(on_part), std::move(done), "the query");
+  state_->call([t, sink, q = query_ref(std::make_shared<query>(
+                             std::move(question)))](front_desk_state& desk) {
+    if (!desk.tell(&peers::dispatcher, ask_atom_v, t, q, sink)) {
+      sink->finish(desk.absent());
+    }
+  });
+  return t;
+}
+
+// --- tasks -----------------------------------------------------------------
+
+void client::add_task(store_task task, reply<store_task> done) {
+  state_->call([reply = pending(std::move(done)),
+                record = store_task_ref(std::make_shared<store_task>(
+                    std::move(task)))](front_desk_state& desk) {
+    desk.ask(&peers::engine,
+             then<model_card_ref>(reply,
+                                  [&desk, reply, record](
+                                      const model_card_ref& card) {
+                                    desk.ask(&peers::store,
+                                             after_change(desk, reply),
+                                             add_task_atom_v, card->base,
+                                             record);
+                                  }),
+             card_atom_v);
+  });
+}
+
+void client::list_tasks(reply<std::vector<store_task>> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, tasks_atom_v);
+  });
+}
+
+void client::get_task(std::string name, reply<store_task> done) {
+  state_->call([reply = pending(std::move(done)),
+                name](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, get_task_atom_v, name);
+  });
+}
+
+void client::remove_task(std::string name, reply<bool> done) {
+  state_->call([reply = pending(std::move(done)),
+                name](front_desk_state& desk) {
+    desk.ask(&peers::store, after_change(desk, reply), remove_task_atom_v,
+             name);
+  });
+}
+
+void client::task_adaptations(std::string task,
+                              reply<std::vector<store_adaptation>> done) {
+  state_->call([reply = pending(std::move(done)),
+                task](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, adaptations_atom_v, task);
+  });
+}
+
+ticket client::adapt(adapt_request request,
+                     std::function<void(adapt_progress)> on_progress,
+                     reply<adapt_report> done) {
+  const ticket t = state_->next_ticket();
+  const adapt_sink_ref sink = std::make_shared<adapt_sink>(
+      std::move(on_progress), std::move(done), "the adaptation");
+  state_->call([t, sink, r = adapt_request_ref(std::make_shared<adapt_request>(
+                             std::move(request)))](front_desk_state& desk) {
+    if (!desk.tell(&peers::dispatcher, adapt_atom_v, t, r, sink)) {
+      sink->finish(desk.absent());
+    }
+  });
+  return t;
+}
+
+// --- experts ---------------------------------------------------------------
+
+void client::list_experts(reply<std::vector<store_expert>> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, experts_atom_v);
+  });
+}
+
+void client::expert_history(std::string name,
+                            reply<std::vector<store_expert_version>> done) {
+  state_->call([reply = pending(std::move(done)),
+                name](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, history_atom_v, name);
+  });
+}
+
+void client::get_expert(std::string name, reply<store_expert_version> done) {
+  state_->call([reply = unshared(pending(std::move(done))),
+                name](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, get_expert_atom_v, name);
+  });
+}
+
+void client::import_expert(std::string name, std::string file,
+                           reply<store_expert_version> done) {
+  const auto job =
+      std::make_shared<expert_import>(std::move(name), std::move(file));
+  state_->call([reply = unshared(pending(std::move(done))), job,
+                t = state_->next_ticket()](front_desk_state& desk) {
+    const auto publish = [&desk, reply, job](bool) {
+      if (!job->outcome()) return (*reply)(job->outcome().error());
+      desk.ask(&peers::store, after_change(desk, reply), publish_atom_v,
+               *job->outcome());
+    };
+    desk.ask(&peers::engine, then<bool>(reply, publish), run_atom_v, t,
+             engine_job_ref(job));
+  });
+}
+
+void client::rollback_expert(std::string name, std::int64_t version,
+                             reply<store_expert> done) {
+  state_->call([reply = pending(std::move(done)), name,
+                version](front_desk_state& desk) {
+    desk.ask(&peers::store, after_change(desk, reply), rollback_atom_v, name,
+             version);
+  });
+}
+
+void client::remove_expert(std::string name, reply<bool> done) {
+  state_->call([reply = pending(std::move(done)),
+                name](front_desk_state& desk) {
+    desk.ask(&peers::store, after_change(desk, reply), remove_expert_atom_v,
+             name);
+  });
+}
+
+ticket client::train_expert(training_spec spec,
+                            std::function<void(train_progress)> on_progress,
+                            reply<store_expert_version> done) {
+  const ticket t = state_->next_ticket();
+  // The new version reaches the front desk before the caller hears of it.
+  const auto forget = [front = state_->front(), done = std::move(done)](
+                          result<store_expert_version> outcome) {
+    if (outcome && front) {
+      caf::anon_send(front, call_atom_v,
+                     front_call_ref(std::make_shared<front_call>(
+                         [](front_desk_state& desk) {
+                           desk.tell(&peers::dispatcher, forget_atom_v);
+                         })));
+    }
+    done(std::move(outcome));
+  };
+  const train_sink_ref sink = std::make_shared<train_sink>(
+      std::move(on_progress), forget, "the training");
+  state_->call([t, sink, s = training_spec_ref(std::make_shared<training_spec>(
+                             std::move(spec)))](front_desk_state& desk) {
+    if (!desk.tell(&peers::supervisor, train_atom_v, t, s, sink)) {
+      sink->finish(desk.absent());
+    }
+  });
+  return t;
+}
+
+ticket client::decompose(
+    std::string targets,
+    std::function<void(std::int64_t, std::int64_t)> on_progress,
+    reply<std::int64_t> done) {
+  const ticket t = state_->next_ticket();
+  const auto job = std::make_shared<decomposition_job>(
+      std::move(targets), std::move(on_progress));
+  state_->call([t, job,
+                reply = pending(std::move(done))](front_desk_state& desk) {
+    const auto report = [reply, job](bool) { (*reply)(job->outcome()); };
+    desk.ask(&peers::engine, then<bool>(reply, report), run_atom_v, t,
+             engine_job_ref(job));
+  });
+  return t;
+}
+
+// --- the store -------------------------------------------------------------
+
+void client::check_store(reply<std::vector<std::string>> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, check_atom_v);
+  });
+}
+
+void client::backup_store(std::string path, reply<std::string> done) {
+  state_->call([reply = pending(std::move(done)),
+                path](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, backup_atom_v, path);
+  });
+}
+
+void client::audit(std::int64_t last, reply<std::vector<audit_entry>> done) {
+  state_->call([reply = pending(std::move(done)),
+                last](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, audit_atom_v, last);
+  });
+}
+
+}  // namespace t2

@@ -1,0 +1,286 @@
+#include "actors/engine_work.hpp"
+
+#include <exception>
+#include <utility>
+
+#include "actors/expert_pool_job.hpp"
+#include "adaptation/prompting.hpp"
+#include "model/language_model.hpp"
+
+namespace t2 {
+namespace {
+
+error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
+
+error late() {
+  return {ec::deadline, "the deadline passed before the answer was complete"};
+}
+
+/// Runs a job and keeps what it throws.
+class guarded_job : public engine_job {
+ public:
+  explicit guarded_job(engine_job_ref job) : job_(std::move(job)) {}
+
+  bool advance(language_model& model) override {
+    try {
+      return job_->advance(model);
+    } catch (const std::exception& e) {
+      const std::string what = e.what();
+      outcome = error{ec::internal,
+                      "a job failed: " + what.substr(0, what.find('\n'))};
+      return false;
+    }
+  }
+
+  result<void> outcome;
+
+ private:
+  engine_job_ref job_;
+};
+
+/// Gathers the answers of a batch in order.
+struct gathering {
+  std::vector<search_answer> answers;
+  std::size_t missing = 0;
+};
+
+/// Turns the events of one answer into parts.
+class part_stream {
+ public:
+  explicit part_stream(const answer_request& request)
+      : sink_(request.sink), route_(request.route) {}
+
+  /// The outcome, once there is one.
+  std::optional<result<answer_part>> on(const generation_event& event) {
+    for (const sampled_token& token : event.tokens) {
+      log_probability_ += token.log_probability;
+    }
+    if (event.failure) return result<answer_part>(*event.failure);
+    if (!event.text.empty()) {
+      answer_part part = counted(event);
+      part.text = event.text;
+      send(std::move(part));
+    }
+    if (!event.finished) return std::nullopt;
+    if (*event.finished == finish_reason::cancelled) {
+      return result<answer_part>(cancelled());
+    }
+    if (*event.finished == finish_reason::deadline) {
+      return result<answer_part>(late());
+    }
+    answer_part last = counted(event);
+    last.finish_reason = std::string(to_string(*event.finished));
+    send(last);
+    last.route = route_;
+    return result<answer_part>(std::move(last));
+  }
+
+ private:
+  answer_part counted(const generation_event& event) const {
+    answer_part part;
+    part.prompt_tokens = event.prompt_tokens;
+    part.answer_tokens = event.answer_tokens;
+    part.log_probability = log_probability_;
+    return part;
+  }
+
+  void send(answer_part part) {
+    if (std::exchange(first_, false)) part.route = route_;
+    sink_->part(std::move(part));
+  }
+
+  answer_sink_ref sink_;
+  routing route_;
+  bool first_ = true;
+  double log_probability_ = 0;
+};
+
+}  // namespace
+
+struct engine_work::mixing {
+  ticket id = 0;
+  mixture recipe;
+  expert_pool_job pool;
+  answer_to<ready_mixture> done;
+
+  result<ready_mixture> outcome() const {
+    const auto& built = pool.outcome();
+    if (!built) return built.error();
+    const auto delta = (*built)->compose(recipe);
+    if (!delta) return delta.error();
+    const std::int64_t entries = *delta ? (*delta)->layout().total() : 0;
+    return ready_mixture{
+        *delta, entries * static_cast<std::int64_t>(sizeof(float))};
+  }
+};
+
+template <class T>
+std::optional<engine_work::answer_to<T>> engine_work::begin(
+    ticket t, answer_to<T> done) {
+  if (items_.contains(t)) {
+    done(error{ec::internal, "ticket " + std::to_string(t) + " is in use"});
+    return std::nullopt;
+  }
+  items_[t].fail = [done](const error& failure) { done(failure); };
+  // cancel() and fail_all() take the item away and tell: what the engine says
+  // afterwards comes too late.
+  return [this, t, done](result<T> outcome) {
+    if (items_.erase(t) > 0) done(std::move(outcome));
+  };
+}
+
+void engine_work::answer(engine& on, ticket t, const answer_request& request,
+                         answer_to<answer_part> done) {
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  if (request.question.reference) return weigh(on, t, request, *finish);
+  auto prompt = prompt_tokens(on.model(), request.question.prompt,
+                              request.question.messages);
+  if (!prompt) return (*finish)(prompt.error());
+  auto stream = std::make_shared<part_stream>(request);
+  const auto sequence = on.submit(
+      {.prompt = std::move(*prompt),
+       .sampling = request.question.sampling,
+       .delta = request.delta,
+       .urgency = priority::live,
+       .deadline = request.deadline,
+       .stream = 0,
+       .on_event = [stream, finish](const generation_event& event) {
+         if (auto outcome = stream->on(event)) (*finish)(std::move(*outcome));
+       }});
+  if (!sequence) return (*finish)(sequence.error());
+  items_[t].sequences = {*sequence};
+}
+
+void engine_work::weigh(engine& on, ticket t, const answer_request& request,
+                        const answer_to<answer_part>& finish) {
+  const query& question = request.question;
+  auto row = scoring_row_of(on.model(),
+                            example{.prompt = question.prompt,
+                                    .messages = question.messages,
+                                    .answer = *question.reference},
+                            false, request.delta);
+  if (!row) return finish(row.error());
+  answer_part last;
+  last.route = request.route;
+  last.finish_reason = "scored";
+  last.prompt_tokens = static_cast<std::int64_t>(row->answer_begin);
+  last.answer_tokens =
+      static_cast<std::int64_t>(row->tokens.size()) - last.prompt_tokens;
+  const auto id = on.score(
+      {std::move(*row)},
+      [last, finish](result<std::vector<row_score>> scores) mutable {
+        if (!scores) return finish(scores.error());
+        last.log_probability = scores->front().sum();
+        finish(std::move(last));
+      },
+      priority::live);
+  if (!id) return finish(id.error());
+  items_[t].sequences = {*id};
+}
+
+void engine_work::score(engine& on, ticket t, const scoring_request& request,
+                        answer_to<row_scores_ref> done) {
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  const auto id = on.score(
+      request.rows,
+      [finish](result<std::vector<row_score>> scores) {
+        if (!scores) return (*finish)(scores.error());
+        (*finish)(std::make_shared<const std::vector<row_score>>(
+            std::move(*scores)));
+      },
+      request.urgency, request.shared_prefix);
+  if (!id) return (*finish)(id.error());
+  items_[t].sequences = {*id};
+}
+
+void engine_work::generate(engine& on, ticket t,
+                           const std::vector<generation_request>& batch,
+                           answer_to<search_answers_ref> done) {
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  auto gathered = std::make_shared<gathering>();
+  gathered->answers.resize(batch.size());
+  gathered->missing = batch.size();
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    generation_request request = batch[i];
+    request.urgency = priority::background;
+    request.on_event = [gathered, finish, i](const generation_event& event) {
+      search_answer& answer = gathered->answers[i];
+      answer.text += event.text;
+      answer.tokens = event.answer_tokens;
+      if (event.failure) return (*finish)(*event.failure);
+      if (!event.finished) return;
+      if (*event.finished == finish_reason::cancelled) {
+        return (*finish)(cancelled());
+      }
+      if (--gathered->missing > 0) return;
+      (*finish)(std::make_shared<const std::vector<search_answer>>(
+          std::move(gathered->answers)));
+    };
+    const auto sequence = on.submit(std::move(request));
+    if (!sequence) {
+      const auto begun = items_[t].sequences;
+      (*finish)(sequence.error());
+      for (const sequence_id other : begun) on.cancel(other);
+      return;
+    }
+    items_[t].sequences.push_back(*sequence);
+  }
+  if (batch.empty()) {
+    (*finish)(std::make_shared<const std::vector<search_answer>>());
+  }
+}
+
+void engine_work::run(engine& on, ticket t, engine_job_ref job,
+                      answer_to<bool> done) {
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  auto guarded = std::make_shared<guarded_job>(std::move(job));
+  items_[t].sequences = {on.run(guarded, [guarded, finish] {
+    if (!guarded->outcome) return (*finish)(guarded->outcome.error());
+    (*finish)(true);
+  })};
+}
+
+void engine_work::mix(ticket t, mixing_request_ref request,
+                      answer_to<ready_mixture> done) {
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  mixings_.push_back(std::make_shared<mixing>(mixing{
+      t, request->recipe, expert_pool_job(request->versions), *finish}));
+}
+
+bool engine_work::advance_mixing(language_model& model) {
+  if (mixings_.empty()) return false;
+  const auto current = mixings_.front();
+  result<ready_mixture> outcome = cancelled();
+  try {
+    if (current->pool.advance(model)) return true;
+    outcome = current->outcome();
+  } catch (const std::exception& e) {
+    const std::string what = e.what();
+    outcome = error{ec::internal, "making a mixture failed: " +
+                                      what.substr(0, what.find('\n'))};
+  }
+  mixings_.pop_front();
+  current->done(std::move(outcome));
+  return true;
+}
+
+void engine_work::cancel(engine& on, ticket t) {
+  const auto ended = items_.extract(t);
+  if (ended.empty()) return;
+  std::erase_if(mixings_, [&](const auto& m) { return m->id == t; });
+  ended.mapped().fail(cancelled());
+  for (const sequence_id id : ended.mapped().sequences) on.cancel(id);
+}
+
+void engine_work::fail_all(const error& failure) {
+  const auto items = std::exchange(items_, {});
+  mixings_.clear();
+  for (const auto& [t, ended] : items) ended.fail(failure);
+}
+
+}  // namespace t2

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "config/result.hpp"
+#include "model/engine.hpp"
+
+namespace t2 {
+
+/// What the engine has in hand for others, by ticket: turns requests into
+/// calls of the engine and its callbacks into one answer each. An exception in
+/// a job ends that job only. The engine's thread.
+class engine_work {
+ public:
+  template <class T>
+  using answer_to = std::function<void(result<T>)>;
+
+  // Each begins some work; `done` hears its outcome exactly once, before this
+  // returns if the work cannot begin.
+  void answer(engine& on, ticket t, const answer_request& request,
+              answer_to<answer_part> done);
+  void score(engine& on, ticket t, const scoring_request& request,
+             answer_to<row_scores_ref> done);
+  void generate(engine& on, ticket t,
+                const std::vector<generation_request>& batch,
+                answer_to<search_answers_ref> done);
+  void run(engine& on, ticket t, engine_job_ref job, answer_to<bool> done);
+  /// Mixing goes before any other job: a query waits for it.
+  void mix(ticket t, mixing_request_ref request,
+           answer_to<ready_mixture> done);
+
+  /// A slice of the first mixture that is being made; false: there is none.
+  bool advance_mixing(language_model& model);
+
+  /// The work under the ticket ends with ec::cancelled.
+  void cancel(engine& on, ticket t);
+  /// All work ends with this error; the engine is not asked.
+  void fail_all(const error& failure);
+
+ private:
+  struct item {
+    std::vector<sequence_id> sequences;
+    std::function<void(const error&)> fail;
+  };
+  struct mixing;
+
+  /// The likelihood of a reference answer, as the last part of none.
+  void weigh(engine& on, ticket t, const answer_request& request,
+             const answer_to<answer_part>& finish);
+
+  /// Takes note of work; what comes back tells its outcome, once. Nothing: the
+  /// ticket is in use, and `done` has heard so.
+  template <class T>
+  std::optional<answer_to<T>> begin(ticket t, answer_to<T> done);
+
+  std::map<ticket, item> items_;
+  std::deque<std::shared_ptr<mixing>> mixings_;
+};
+
+}  // namespace t2

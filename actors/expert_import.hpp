@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "actors/messages.hpp"
+#include "model/engine.hpp"
+
+namespace t2 {
+
+/// Reads an expert file against the model that runs, so that nothing enters the
+/// store that could not be used. A job of the engine, in one slice.
+class expert_import : public engine_job {
+ public:
+  expert_import(std::string name, std::string file)
+      : name_(std::move(name)), file_(std::move(file)) {}
+
+  bool advance(language_model& model) override;
+  /// Once advance() returned false: what is to be published.
+  const result<publication_ref>& outcome() const { return outcome_; }
+
+ private:
+  std::string name_, file_;
+  result<publication_ref> outcome_ =
+      error{ec::cancelled, "the import was cancelled"};
+};
+
+}  // namespace t2

@@ -1,0 +1,132 @@
+#include "actors/expert_store_actor.hpp"
+
+
+#include <memory>
+#include <utility>
+
+#include "config/logging.hpp"
+
+namespace t2 {
+namespace {
+
+caf::result<bool> done(const result<void>& outcome) {
+  if (!outcome) return to_caf(outcome.error());
+  return true;
+}
+
+template <class T>
+caf::result<shared<T>> as_shared(result<T> outcome) {
+  if (!outcome) return to_caf(outcome.error());
+  return std::make_shared<const T>(std::move(*outcome));
+}
+
+result<store_task> add_task(expert_store& store, const store_base_model& base,
+                            store_task task) {
+  task.base = base.fingerprint;
+  if (const auto good = check_task(task); !good) return good.error();
+  if (const auto put = store.put_base_model(base); !put) return put.error();
+  return store.add_task(task);
+}
+
+result<std::vector<store_adaptation>> adaptations(expert_store& store,
+                                                  const std::string& name) {
+  const auto task = store.get_task(name);
+  if (!task) return task.error();
+  return store.list_adaptations(task->id);
+}
+
+result<store_expert_version> publish(expert_store& store,
+                                     const publication& p) {
+  if (const auto put = store.put_base_model(p.base); !put) return put.error();
+  return store.publish(p.name, p.base.fingerprint, p.version);
+}
+
+result<adaptation_plan> plan(expert_store& store, const adapt_request& request,
+                             const store_base_model& base) {
+  if (const auto put = store.put_base_model(base); !put) return put.error();
+  return plan_adaptation(store, request, base.fingerprint);
+}
+
+result<std::string> backup(expert_store& store, const std::string& path) {
+  if (const auto made = store.backup(path); !made) return made.error();
+  return path;
+}
+
+}  // namespace
+
+expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
+    const store_opener& open) {
+  auto opened = open();
+  if (!opened) {
+    log(log_level::error, "the expert store: " + opened.error().message);
+    self_->quit(to_caf(opened.error()));
+    return expert_store_actor::behavior_type::make_empty_behavior();
+  }
+  store_.emplace(std::move(*opened));
+  return {
+      [this](put_base_atom, const store_base_model& base) {
+        return done(store_->put_base_model(base));
+      },
+      [this](add_task_atom, const store_base_model& base,
+             const store_task_ref& task) {
+        return to_caf(add_task(*store_, base, *task));
+      },
+      [this](tasks_atom) { return to_caf(store_->list_tasks()); },
+      [this](get_task_atom, const std::string& which) {
+        return to_caf(store_->get_task(which));
+      },
+      [this](remove_task_atom, const std::string& which) {
+        return done(store_->remove_task(which));
+      },
+      [this](adaptations_atom, const std::string& task) {
+        return to_caf(adaptations(*store_, task));
+      },
+      [this](experts_atom) { return to_caf(store_->list_experts()); },
+      [this](history_atom, const std::string& which) {
+        return to_caf(store_->history(which));
+      },
+      [this](get_expert_atom, const std::string& reference) {
+        return as_shared(store_->get_version(reference));
+      },
+      [this](publish_atom, const publication_ref& p) {
+        return as_shared(publish(*store_, *p));
+      },
+      [this](rollback_atom, const std::string& which, std::int64_t version) {
+        return to_caf(store_->rollback(which, version));
+      },
+      [this](remove_expert_atom, const std::string& which) {
+        return done(store_->remove_expert(which));
+      },
+      [this](resolve_atom, const std::string& target, const std::string& base) {
+        return to_caf(resolve_route(*store_, target, base));
+      },
+      [this](labels_atom, const std::vector<std::string>& labels,
+             const std::string& base) {
+        return to_caf(routable_labels(*store_, labels, base));
+      },
+      [this](load_atom, const mixture& m) {
+        return as_shared(load_versions(*store_, m));
+      },
+      [this](plan_atom, const adapt_request_ref& request,
+             const store_base_model& base) {
+        return to_caf(plan(*store_, *request, base));
+      },
+      [this](keep_atom, const store_adaptation& adaptation) {
+        return to_caf(keep_adaptation(*store_, adaptation));
+      },
+      [this](check_atom) { return to_caf(store_->check()); },
+      [this](backup_atom, const std::string& path) {
+        return to_caf(backup(*store_, path));
+      },
+      [this](audit_atom, std::int64_t last) {
+        return to_caf(store_->audit(last));
+      },
+  };
+}
+
+expert_store_actor::behavior_type run_expert_store(stateful_expert_store* self,
+                                                   store_opener open) {
+  return self->state.make_behavior(open);
+}
+
+}  // namespace t2

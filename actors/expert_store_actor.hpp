@@ -1,0 +1,39 @@
+#pragma once
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <functional>
+#include <optional>
+
+#include "actors/protocol.hpp"
+#include "store/expert_store.hpp"
+
+namespace t2 {
+
+/// Opens the store; runs once, on the actor's thread.
+using store_opener = std::function<result<expert_store>()>;
+
+/// Detached. Everything it answers to a change is durable when it is heard. An
+/// actor whose store cannot be opened ends with the reason. Its end closes the
+/// store and releases the lock.
+class expert_store_actor_state {
+ public:
+  static inline const char* name = "expert_store";
+  using pointer = expert_store_actor::pointer;
+
+  explicit expert_store_actor_state(pointer self) : self_(self) {}
+  expert_store_actor::behavior_type make_behavior(const store_opener& open);
+
+ private:
+  pointer self_;
+  std::optional<expert_store> store_;
+};
+
+using stateful_expert_store =
+    caf::stateful_actor<expert_store_actor_state, expert_store_actor::base>;
+
+expert_store_actor::behavior_type run_expert_store(stateful_expert_store* self,
+                                                   store_opener open);
+
+}  // namespace t2

@@ -1,0 +1,95 @@
+#include "actors/expert_trainer.hpp"
+
+#include <caf/send.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include "model/language_model.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr const char* store_name = "the expert store";
+constexpr const char* engine_name = "the generation engine";
+
+std::function<void(const training_progress&)> reporting(train_sink_ref sink) {
+  const auto begin = std::chrono::steady_clock::now();
+  return [sink = std::move(sink), begin](const training_progress& now) {
+    const std::chrono::duration<double> spent =
+        std::chrono::steady_clock::now() - begin;
+    sink->part({.step = now.step,
+                .steps = now.steps,
+                .loss = now.loss,
+                .validation_loss = now.validation_loss,
+                .gradient_norm = now.gradient_norm,
+                .learning_rate = now.learning_rate,
+                .seconds = spent.count()});
+  };
+}
+
+}  // namespace
+
+expert_trainer_state::~expert_trainer_state() {
+  if (assignment_.others && assignment_.others->engine) {
+    caf::anon_send(assignment_.others->engine, cancel_atom_v, assignment_.id);
+  }
+}
+
+auto expert_trainer_state::failing(const char* whom) {
+  return [this, whom](const caf::error& e) { end(from_caf(e, whom)); };
+}
+
+void expert_trainer_state::begin(const model_card_ref& card) {
+  card_ = card;
+  auto made = expert_training::make(card->model, *assignment_.spec,
+                                    reporting(assignment_.sink));
+  if (!made) return end(made.error());
+  training_ = std::move(*made);
+  self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
+                 assignment_.id, engine_job_ref(training_))
+      .then([this](bool) { publish(); }, failing(engine_name));
+}
+
+void expert_trainer_state::publish() {
+  auto outcome = training_->outcome();
+  if (!outcome) return end(outcome.error());
+  publication p{.base = card_->base, .name = assignment_.spec->name};
+  p.version.z_safetensors = std::move(outcome->file);
+  p.version.norm = std::string(to_string(outcome->trained.norm));
+  p.version.targets = std::string(to_string(outcome->trained.targets));
+  p.version.provenance_json = std::move(outcome->provenance);
+  self_->request(assignment_.others->store, caf::infinite, publish_atom_v,
+                 publication_ref(std::make_shared<publication>(std::move(p))))
+      .then([this](const expert_version_ref& kept) { end(*kept); },
+            failing(store_name));
+}
+
+void expert_trainer_state::end(result<store_expert_version> outcome) {
+  assignment_.sink->finish(std::move(outcome));
+  self_->quit();
+}
+
+expert_trainer_actor::behavior_type expert_trainer_state::make_behavior(
+    training_assignment assignment) {
+  assignment_ = std::move(assignment);
+  return {
+      [this](run_atom) {
+        self_->request(assignment_.others->engine, caf::infinite, card_atom_v)
+            .then([this](const model_card_ref& card) { begin(card); },
+                  failing(engine_name));
+      },
+      [this](cancel_atom) {
+        end(error{ec::cancelled,
+                  "the training of " + assignment_.spec->name +
+                      " was cancelled; its checkpoint, if it has one, stays"});
+      },
+  };
+}
+
+expert_trainer_actor::behavior_type run_expert_trainer(
+    expert_trainer* self, training_assignment assignment) {
+  return self->state.make_behavior(std::move(assignment));
+}
+
+}  // namespace t2

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <memory>
+
+#include "actors/protocol.hpp"
+#include "adaptation/expert_training.hpp"
+
+namespace t2 {
+
+struct training_assignment {
+  ticket id = 0;
+  training_spec_ref spec;
+  peers_ref others;
+  train_sink_ref sink;
+};
+
+/// One training run: reads the data, hands the loop to the engine as a job, and
+/// publishes the best expert. A run that is cut short leaves its checkpoint,
+/// from which the same request goes on.
+class expert_trainer_state {
+ public:
+  static inline const char* name = "expert_trainer";
+  using pointer = expert_trainer_actor::pointer;
+
+  explicit expert_trainer_state(pointer self) : self_(self) {}
+  /// Whatever still runs in the engine for this run is cancelled.
+  ~expert_trainer_state();
+  expert_trainer_actor::behavior_type make_behavior(
+      training_assignment assignment);
+
+ private:
+  void begin(const model_card_ref& card);
+  void publish();
+  void end(result<store_expert_version> outcome);
+  auto failing(const char* whom);
+
+  pointer self_;
+  training_assignment assignment_;
+  model_card_ref card_;
+  std::shared_ptr<expert_training> training_;
+};
+
+using expert_trainer =
+    caf::stateful_actor<expert_trainer_state, expert_trainer_actor::base>;
+
+expert_trainer_actor::behavior_type run_expert_trainer(
+    expert_trainer* self, training_assignment assignment);
+
+}  // namespace t2

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "actors/route_plan.hpp"
+
+namespace t2 {
+
+/// Where targets lead, as the store last said. A change in the store opens a
+/// new epoch with an empty table; an answer to a question of an older epoch is
+/// not kept. One thread.
+class route_table {
+ public:
+  std::uint64_t epoch() const { return epoch_; }
+
+  const route_plan* find(const std::string& target) const {
+    const auto found = routes_.find(target);
+    return found == routes_.end() ? nullptr : &found->second;
+  }
+  void put(const std::string& target, route_plan plan, std::uint64_t epoch) {
+    if (epoch == epoch_) routes_.insert_or_assign(target, std::move(plan));
+  }
+
+  /// The labels that lead somewhere.
+  const std::optional<std::vector<std::string>>& labels() const {
+    return labels_;
+  }
+  void put_labels(std::vector<std::string> labels, std::uint64_t epoch) {
+    if (epoch == epoch_) labels_ = std::move(labels);
+  }
+
+  void forget() {
+    ++epoch_;
+    routes_.clear();
+    labels_.reset();
+  }
+
+ private:
+  std::uint64_t epoch_ = 0;
+  std::map<std::string, route_plan> routes_;
+  std::optional<std::vector<std::string>> labels_;
+};
+
+}  // namespace t2

@@ -1,0 +1,65 @@
+#include "actors/runtime.hpp"
+
+#include <utility>
+
+#include "actors/adaptation_search.hpp"
+#include "actors/expert_trainer.hpp"
+#include "actors/front_desk.hpp"
+#include "actors/prompt_classifier.hpp"
+#include "actors/task_dispatcher.hpp"
+
+namespace t2 {
+
+actor_configuration::actor_configuration() {
+  add_message_types<caf::id_block::t2_actors>();
+  add_error_category(caf::atom("t2"),
+                     [](std::uint8_t code, caf::atom_value,
+                        const caf::message& context) {
+                       return render_error(code, context);
+                     });
+  set("scheduler.max-threads", 2);
+}
+
+supervision_options make_tree(const runtime_options& options,
+                              store_opener open_store,
+                              engine_loader load_engine) {
+  supervision_options tree;
+  tree.spawn_store = [open_store](caf::actor_system& system) {
+    return system.spawn<caf::detached>(run_expert_store, open_store);
+  };
+  tree.spawn_engine = [load_engine](caf::actor_system& system) {
+    return system.spawn<caf::detached>(run_generation_engine, load_engine);
+  };
+  const auto labels = parse_labels(options.route.labels);
+  tree.spawn_classifier = [labels](caf::actor_system& system) {
+    return system.spawn(run_prompt_classifier, labels);
+  };
+  dispatcher_options dispatcher;
+  dispatcher.running = static_cast<std::size_t>(options.engine.max_sequences);
+  dispatcher.waiting = static_cast<std::size_t>(options.server.queue);
+  dispatcher.deadline = options.server.deadline;
+  dispatcher.classify = options.route.strategy != "base";
+  for (const query_label& label : labels) {
+    dispatcher.labels.push_back(label.name);
+  }
+  tree.spawn_dispatcher = [dispatcher](caf::actor_system& system) {
+    dispatcher_options own = dispatcher;
+    own.spawn_search = [&system](const search_assignment& assignment) {
+      return system.spawn(run_adaptation_search, assignment);
+    };
+    return system.spawn(run_task_dispatcher, own);
+  };
+  tree.spawn_trainer = [](caf::actor_system& system,
+                          training_assignment assignment) {
+    return system.spawn<caf::detached>(run_expert_trainer,
+                                       std::move(assignment));
+  };
+  return tree;
+}
+
+runtime::runtime(supervision_options tree)
+    : system(configuration),
+      front(system.spawn(run_front_desk)),
+      root(system.spawn(run_supervisor, std::move(tree), front)) {}
+
+}  // namespace t2

@@ -1,0 +1,77 @@
+#include "actors/search_run.hpp"
+
+#include <utility>
+
+#include "adaptation/reward.hpp"
+
+namespace t2 {
+
+void search_run::prepare(const language_model& model,
+                         std::shared_ptr<const expert_pool> pool) {
+  if (const auto started = start(model, std::move(pool)); !started) {
+    work_ = started.error();
+    return;
+  }
+  work_ = search_->next();
+}
+
+result<void> search_run::start(const language_model& model,
+                               std::shared_ptr<const expert_pool> pool) {
+  const auto judge = make_reward(plan_->task.reward);
+  if (!judge) return judge.error();
+  std::vector<example> examples;
+  for (const store_example& record : plan_->task.examples) {
+    auto e = from_record(record);
+    if (!e) return e.error();
+    examples.push_back(std::move(*e));
+  }
+  auto shots = make_shots(model, examples, **judge);
+  if (!shots) return shots.error();
+  auto search = few_shot_search::make(std::move(pool), std::move(*shots),
+                                      *judge, plan_->search);
+  if (!search) return search.error();
+  search_ = std::move(*search);
+  return {};
+}
+
+void search_run::advance() {
+  if (const auto told = tell(); !told) {
+    work_ = told.error();
+    return;
+  }
+  work_ = search_->next();
+}
+
+result<void> search_run::tell() {
+  if (const auto scores = std::exchange(scores_, nullptr)) {
+    return search_->tell(*scores);
+  }
+  if (const auto answers = std::exchange(answers_, nullptr)) {
+    return search_->tell(*answers);
+  }
+  return {};
+}
+
+few_shot_progress search_run::progress() const {
+  return search_ ? search_->progress() : few_shot_progress{};
+}
+
+result<store_adaptation> search_run::outcome(const std::string& base) const {
+  const auto found = search_->outcome();
+  if (!found) return found.error();
+  store_adaptation record;
+  record.task_id = plan_->task.id;
+  record.key = plan_->key;
+  record.base = base;
+  record.mixture_json = to_json(found->found);
+  record.accepted = found->accepted;
+  record.truncated = found->truncated;
+  record.scores_json = found->scores;
+  record.cost_json = found->cost;
+  for (const mixture_component& part : found->found.components) {
+    record.used.push_back({part.expert, part.version});
+  }
+  return record;
+}
+
+}  // namespace t2

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "actors/adaptation_plan.hpp"
+#include "adaptation/few_shot_search.hpp"
+#include "config/result.hpp"
+#include "model/language_model.hpp"
+
+namespace t2 {
+
+/// One search between its actor and the engine. Its tensor work is done in
+/// slices on the engine's thread (prepare, advance); in between the actor
+/// reads `work` and hands back what the engine said of it. Never both at once.
+class search_run {
+ public:
+  explicit search_run(std::shared_ptr<const adaptation_plan> plan)
+      : plan_(std::move(plan)) {}
+
+  /// Encodes the shots and hands out the first work. The engine's thread.
+  void prepare(const language_model& model,
+               std::shared_ptr<const expert_pool> pool);
+  /// Takes the results in and hands out the next work. The engine's thread.
+  void advance();
+
+  /// The results of the last work.
+  void take(std::shared_ptr<const std::vector<row_score>> scores) {
+    scores_ = std::move(scores);
+  }
+  void take(std::shared_ptr<const std::vector<search_answer>> answers) {
+    answers_ = std::move(answers);
+  }
+
+  /// What to do next, or why the search cannot go on.
+  const result<search_work>& work() const { return work_; }
+  few_shot_progress progress() const;
+  /// Once the work is search_done: the record to store.
+  result<store_adaptation> outcome(const std::string& base) const;
+
+ private:
+  result<void> start(const language_model& model,
+                     std::shared_ptr<const expert_pool> pool);
+  result<void> tell();
+
+  std::shared_ptr<const adaptation_plan> plan_;
+  std::unique_ptr<few_shot_search> search_;
+  std::shared_ptr<const std::vector<row_score>> scores_;
+  std::shared_ptr<const std::vector<search_answer>> answers_;
+  result<search_work> work_ =
+      error{ec::internal, "the search was not prepared"};
+};
+
+}  // namespace t2

@@ -1,0 +1,486 @@
+#include "actors/task_dispatcher.hpp"
+
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/internal_ticket.hpp"
+#include "config/logging.hpp"
+
+namespace t2 {
+namespace {
+
+constexpr const char* store_name = "the expert store";
+constexpr const char* engine_name = "the generation engine";
+constexpr const char* classifier_name = "the prompt classifier";
+constexpr const char* search_name = "the search";
+
+error stopping() { return {ec::unavailable, "t2 is stopping"}; }
+error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
+error down(const char* whom) {
+  return {ec::unavailable, std::string(whom) + " is being restarted"};
+}
+error late() {
+  return {ec::deadline, "the deadline passed before the answer was complete"};
+}
+
+}  // namespace
+
+task_dispatcher_state::task_dispatcher_state(pointer self) : self_(self) {}
+
+task_dispatcher_state::~task_dispatcher_state() {
+  // The others go on living: what they do for us has lost its purpose.
+  for (const auto& [t, q] : queries_) withdraw(t, q);
+  for (const auto& [key, searcher] : searchers_) {
+    caf::anon_send_exit(searcher, caf::exit_reason::kill);
+  }
+}
+
+template <class Reply, class F>
+auto task_dispatcher_state::resume(ticket t, F&& go_on) {
+  return [this, t, go_on = std::forward<F>(go_on)](const Reply& reply) {
+    const auto q = queries_.find(t);
+    if (q != queries_.end()) go_on(q->second, reply);
+  };
+}
+
+auto task_dispatcher_state::failing(ticket t, const char* whom) {
+  return [this, t, whom](const caf::error& e) { end(t, from_caf(e, whom)); };
+}
+
+// --- queries ---------------------------------------------------------------
+
+void task_dispatcher_state::ask(ticket t, const query_ref& question,
+                                const answer_sink_ref& sink) {
+  const auto refuse = [&](const error& why) { sink->finish(why); };
+  if (draining_) return refuse(stopping());
+  if (failure_) return refuse(*failure_);
+  std::chrono::duration<double> limit = options_.deadline;
+  if (question->deadline_seconds) {
+    limit = std::min(limit,
+                     std::chrono::duration<double>(*question->deadline_seconds));
+  }
+  const steady_time deadline =
+      self_->clock().now() +
+      std::chrono::duration_cast<steady_time::duration>(limit);
+  if (const auto in = queue_->enter(t, deadline); !in) {
+    return refuse(in.error());
+  }
+  queries_[t] = {.question = question, .sink = sink, .deadline = deadline};
+  pump();
+  arm();
+}
+
+void task_dispatcher_state::pump() {
+  if (!card_ || !peers_ || !peers_->store || !peers_->engine) return;
+  while (const auto t = queue_->next()) begin(*t, queries_.at(*t));
+}
+
+void task_dispatcher_state::begin(ticket t, live_query& q) {
+  q.at = stage::routing;
+  const std::string& target = q.question->target;
+  if (!target.empty() && target != "auto") return find_route(t, q, target);
+  if (!options_.classify || options_.labels.empty()) {
+    return find_route(t, q, "base");
+  }
+  if (!routes_.labels()) return find_labels(t);
+  if (routes_.labels()->empty()) return find_route(t, q, "base");
+  classify(t, q);
+}
+
+void task_dispatcher_state::find_labels(ticket t) {
+  if (!peers_->store) return part_is_down(t, store_name);
+  const auto epoch = routes_.epoch();
+  self_->request(peers_->store, caf::infinite, labels_atom_v, options_.labels,
+                 card_->base.fingerprint)
+      .then(resume<std::vector<std::string>>(
+                t,
+                [this, t, epoch](live_query& q, const auto& known) {
+                  routes_.put_labels(known, epoch);
+                  if (known.empty()) return find_route(t, q, "base");
+                  classify(t, q);
+                }),
+            failing(t, store_name));
+}
+
+void task_dispatcher_state::classify(ticket t, live_query& q) {
+  if (!peers_->classifier) return part_is_down(t, classifier_name);
+  q.at = stage::classifying;
+  self_->request(peers_->classifier, caf::infinite, classify_atom_v, t,
+                 q.question)
+      .then(resume<classification>(
+                t,
+                [this, t](live_query& same, const classification& found) {
+                  same.confidence = found.confidence;
+                  same.at = stage::routing;
+                  find_route(t, same, "label:" + found.label);
+                }),
+            failing(t, classifier_name));
+}
+
+void task_dispatcher_state::find_route(ticket t, live_query& q,
+                                       const std::string& target) {
+  if (const route_plan* known = routes_.find(target)) {
+    return follow(t, q, *known);
+  }
+  if (!peers_->store) return part_is_down(t, store_name);
+  if (!card_) return part_is_down(t, engine_name);
+  const auto epoch = routes_.epoch();
+  self_->request(peers_->store, caf::infinite, resolve_atom_v, target,
+                 card_->base.fingerprint)
+      .then(resume<route_plan>(
+                t,
+                [this, t, target, epoch](live_query& same,
+                                         const route_plan& plan) {
+                  routes_.put(target, plan, epoch);
+                  follow(t, same, plan);
+                }),
+            failing(t, store_name));
+}
+
+void task_dispatcher_state::follow(ticket t, live_query& q,
+                                   const route_plan& plan) {
+  q.route = plan.route;
+  q.route.confidence = q.confidence;
+  const std::string key = plan.mixture_key();
+  if (key.empty()) return answer(t, q, nullptr);
+  if (const auto ready = mixtures_->find(key)) {
+    q.route.from_cache = true;
+    return answer(t, q, *ready);
+  }
+  q.at = stage::mixing;
+  if (mixing_.join(key, t, t)) make_mixture(key, plan.recipe);
+}
+
+void task_dispatcher_state::make_mixture(const std::string& key,
+                                         const mixture& recipe) {
+  const auto fail = [this, key](const char* whom) {
+    return [this, key, whom](const caf::error& e) {
+      mixture_made(key, from_caf(e, whom));
+    };
+  };
+  if (!peers_->store) return mixture_made(key, down(store_name));
+  self_->request(peers_->store, caf::infinite, load_atom_v, recipe)
+      .then(
+          [this, key, recipe, fail](const expert_versions_ref& versions) {
+            if (!peers_->engine) return mixture_made(key, down(engine_name));
+            self_->request(peers_->engine, caf::infinite, mix_atom_v,
+                           internal_ticket(),
+                           mixing_request_ref(std::make_shared<mixing_request>(
+                               mixing_request{recipe, *versions})))
+                .then([this, key](const ready_mixture& made) {
+                        mixture_made(key, made);
+                      },
+                      fail(engine_name));
+          },
+          fail(store_name));
+}
+
+void task_dispatcher_state::mixture_made(const std::string& key,
+                                         const result<ready_mixture>& made) {
+  if (made) mixtures_->put(key, made->delta, made->bytes);
+  for (const ticket t : mixing_.land(key)) {
+    const auto q = queries_.find(t);
+    if (q == queries_.end()) continue;
+    if (made) {
+      answer(t, q->second, made->delta);
+    } else {
+      end(t, made.error());
+    }
+  }
+}
+
+void task_dispatcher_state::answer(ticket t, live_query& q,
+                                   const delta_ref& delta) {
+  if (!peers_->engine) return part_is_down(t, engine_name);
+  q.at = stage::answering;
+  auto request = std::make_shared<const answer_request>(
+      answer_request{.question = *q.question,
+                     .route = q.route,
+                     .delta = delta,
+                     .deadline = q.deadline,
+                     .sink = q.sink});
+  self_->request(peers_->engine, caf::infinite, answer_atom_v, t,
+                 answer_request_ref(std::move(request)))
+      .then(resume<answer_part>(
+                t,
+                [this, t](live_query&, const answer_part& last) {
+                  ++load_.answered;
+                  end(t, last);
+                }),
+            failing(t, engine_name));
+}
+
+void task_dispatcher_state::end(ticket t, result<answer_part> outcome) {
+  const auto q = queries_.extract(t);
+  if (q.empty()) return;
+  queue_->leave(t);
+  mixing_.leave(t);
+  q.mapped().sink->finish(std::move(outcome));
+  pump();
+  check_drained();
+}
+
+void task_dispatcher_state::part_is_down(ticket t, const char* whom) {
+  end(t, down(whom));
+}
+
+void task_dispatcher_state::give_up(ticket t, const error& why) {
+  const auto q = queries_.find(t);
+  if (q == queries_.end()) return;
+  withdraw(t, q->second);
+  end(t, why);
+}
+
+void task_dispatcher_state::withdraw(ticket t, const live_query& q) {
+  if (!peers_) return;
+  if (q.at == stage::answering && peers_->engine) {
+    caf::anon_send(peers_->engine, cancel_atom_v, t);
+  }
+  if (q.at == stage::classifying && peers_->classifier) {
+    caf::anon_send(peers_->classifier, cancel_atom_v, t);
+  }
+}
+
+void task_dispatcher_state::arm() {
+  const auto next = queue_->next_deadline();
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = next;
+  const auto wait = std::max(*next - self_->clock().now(),
+                             steady_time::duration::zero());
+  self_->delayed_send(self_, wait, tick_atom_v);
+}
+
+void task_dispatcher_state::expire() {
+  armed_.reset();
+  for (const ticket t : queue_->expire(self_->clock().now())) {
+    give_up(t, late());
+  }
+  arm();
+}
+
+// --- adaptations -----------------------------------------------------------
+
+void task_dispatcher_state::adapt(ticket t, const adapt_request_ref& request,
+                                  const adapt_sink_ref& sink) {
+  if (draining_ || failure_) {
+    sink->finish(draining_ ? stopping() : *failure_);
+    return;
+  }
+  asked_[t] = {request, sink};
+  plan_all();
+}
+
+void task_dispatcher_state::plan_all() {
+  if (!card_ || !peers_ || !peers_->store || !peers_->engine) return;
+  for (auto& [id, asked] : asked_) {
+    if (std::exchange(asked.planning, true)) continue;
+    self_->request(peers_->store, caf::infinite, plan_atom_v, asked.request,
+                   card_->base)
+        .then([this, t = id](const adaptation_plan& plan) { planned(t, plan); },
+              [this, t = id](const caf::error& e) {
+                fail_adaptation(t, from_caf(e, store_name));
+              });
+  }
+}
+
+void task_dispatcher_state::planned(ticket t, const adaptation_plan& plan) {
+  const auto asked = asked_.extract(t);
+  if (asked.empty()) return;  // cancelled meanwhile
+  if (!card_) {               // planned again once the engine is back
+    asked_[t] = {asked.mapped().request, asked.mapped().sink};
+    return;
+  }
+  const adapt_sink_ref& sink = asked.mapped().sink;
+  if (plan.found) {
+    ++load_.adaptations_reused;
+    // It may just have become this task's own.
+    routes_.forget();
+    sink->finish(adapt_report{*plan.found, true});
+    return check_drained();
+  }
+  if (!searches_.in_flight(plan.key) && searches_.size() >= options_.searches) {
+    sink->finish(error{ec::busy, std::to_string(searches_.size()) +
+                                     " searches are under way; try later"});
+    return check_drained();
+  }
+  if (!searches_.join(plan.key, t, sink)) return;
+  const auto searcher = options_.spawn_search(
+      {.id = internal_ticket(),
+       .plan = std::make_shared<const adaptation_plan>(plan),
+       .others = peers_,
+       .card = card_,
+       .reports_to = self_});
+  searchers_[plan.key] = searcher;
+  self_->request(searcher, caf::infinite, run_atom_v)
+      .then(
+          [this, searcher, key = plan.key](const store_adaptation& found) {
+            if (runs(key, searcher)) searched(key, found);
+          },
+          [this, searcher, key = plan.key](const caf::error& e) {
+            if (runs(key, searcher)) searched(key, from_caf(e, search_name));
+          });
+}
+
+bool task_dispatcher_state::runs(
+    const std::string& key, const adaptation_search_actor& searcher) const {
+  const auto found = searchers_.find(key);
+  return found != searchers_.end() && found->second == searcher;
+}
+
+void task_dispatcher_state::searched(const std::string& key,
+                                     result<store_adaptation> outcome) {
+  searchers_.erase(key);
+  if (outcome) {
+    ++load_.adaptations_computed;
+    routes_.forget();
+  }
+  for (const adapt_sink_ref& sink : searches_.land(key)) {
+    if (outcome) {
+      sink->finish(adapt_report{*outcome, false});
+    } else {
+      sink->finish(outcome.error());
+    }
+  }
+  check_drained();
+}
+
+void task_dispatcher_state::fail_adaptation(ticket t, const error& why) {
+  const auto asked = asked_.extract(t);
+  if (!asked.empty()) asked.mapped().sink->finish(why);
+  check_drained();
+}
+
+void task_dispatcher_state::leave_adaptation(ticket t) {
+  fail_adaptation(t, cancelled());
+  const auto left = searches_.leave(t);
+  if (!left) return;
+  left->waiter->finish(cancelled());
+  if (!left->last) return;
+  const auto searcher = searchers_.extract(left->key);
+  if (!searcher.empty()) {
+    self_->send_exit(searcher.mapped(), caf::exit_reason::user_shutdown);
+  }
+  check_drained();
+}
+
+// --- the whole -------------------------------------------------------------
+
+void task_dispatcher_state::meet(const peers_ref& now) {
+  const bool other_engine = !peers_ || peers_->engine != now->engine;
+  const bool other_store = !peers_ || peers_->store != now->store;
+  peers_ = now;
+  if (other_engine) {
+    card_ = nullptr;
+    failure_.reset();
+    mixtures_->clear();
+  }
+  if (other_store) routes_.forget();
+  if (other_engine && peers_->engine) {
+    self_->request(peers_->engine, caf::infinite, card_atom_v)
+        .then([this, engine = peers_->engine](const model_card_ref& card) {
+                if (peers_->engine == engine) loaded(card);
+              },
+              [this, engine = peers_->engine](const caf::error& e) {
+                // An engine that died comes back; a model that cannot be
+                // loaded does not.
+                if (peers_->engine != engine) return;
+                if (e.category() != caf::atom("t2")) return;
+                refuse_all(from_caf(e, engine_name));
+              });
+  }
+  if (peers_->failed) refuse_all(*peers_->failed);
+  pump();
+  plan_all();
+}
+
+void task_dispatcher_state::refuse_all(const error& why) {
+  failure_ = why;
+  for (const auto t : queue_->all()) give_up(t, why);
+  for (const auto& [t, asked] : std::exchange(asked_, {})) {
+    asked.sink->finish(why);
+  }
+  check_drained();
+}
+
+void task_dispatcher_state::loaded(const model_card_ref& card) {
+  card_ = card;
+  if (peers_->store) {
+    self_->request(peers_->store, caf::infinite, put_base_atom_v, card_->base)
+        .then([](bool) {},
+              [](const caf::error& e) {
+                log(log_level::warn, "registering the base model: " +
+                                         from_caf(e, store_name).message);
+              });
+  }
+  pump();
+  plan_all();
+}
+
+void task_dispatcher_state::cancel_all() {
+  for (const auto t : queue_->all()) give_up(t, cancelled());
+  std::vector<ticket> asked;
+  for (const auto& [t, a] : asked_) asked.push_back(t);
+  for (const ticket t : asked) fail_adaptation(t, cancelled());
+  for (const auto& key : searches_.keys()) {
+    const auto searcher = searchers_.extract(key);
+    if (!searcher.empty()) {
+      self_->send_exit(searcher.mapped(), caf::exit_reason::user_shutdown);
+    }
+    for (const auto& sink : searches_.land(key)) sink->finish(cancelled());
+  }
+  check_drained();
+}
+
+void task_dispatcher_state::check_drained() {
+  if (draining_ && queries_.empty() && asked_.empty() &&
+      searches_.size() == 0) {
+    drained_.keep(true);
+  }
+}
+
+task_dispatcher_actor::behavior_type task_dispatcher_state::make_behavior(
+    dispatcher_options options) {
+  options_ = std::move(options);
+  queue_.emplace(options_.running, options_.waiting);
+  mixtures_.emplace(options_.mixture_bytes);
+  return {
+      [this](ask_atom, ticket t, const query_ref& question,
+             const answer_sink_ref& sink) { ask(t, question, sink); },
+      [this](adapt_atom, ticket t, const adapt_request_ref& request,
+             const adapt_sink_ref& sink) { adapt(t, request, sink); },
+      [this](progress_atom, const std::string& key, const adapt_progress& p) {
+        searches_.for_each(
+            key, [&](const adapt_sink_ref& sink) { sink->part(p); });
+      },
+      [this](cancel_atom, ticket t) {
+        give_up(t, cancelled());
+        leave_adaptation(t);
+      },
+      [this](forget_atom) { routes_.forget(); },
+      [this](peers_atom, const peers_ref& now) { meet(now); },
+      [this](health_atom) {
+        load_.queued = static_cast<std::int64_t>(queue_->waiting());
+        load_.running = static_cast<std::int64_t>(queue_->running());
+        load_.searches = static_cast<std::int64_t>(searches_.size());
+        return load_;
+      },
+      [this](drain_atom) -> caf::result<bool> {
+        draining_ = true;
+        const auto promise = self_->make_response_promise<bool>();
+        drained_ = {promise, "the task dispatcher"};
+        check_drained();
+        return promise;
+      },
+      [this](cancel_all_atom) { cancel_all(); },
+      [this](tick_atom) { expire(); },
+  };
+}
+
+task_dispatcher_actor::behavior_type run_task_dispatcher(
+    task_dispatcher* self, dispatcher_options options) {
+  return self->state.make_behavior(std::move(options));
+}
+
+}  // namespace t2

@@ -1,0 +1,107 @@
+#include "actors/admission_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <random>
+#include <set>
+
+namespace t2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+admission_queue::time_point at(std::chrono::milliseconds when) {
+  return admission_queue::time_point{} + when;
+}
+
+TEST(admission_queue, serves_in_order_of_arrival_up_to_the_running_limit) {
+  admission_queue queue(2, 10);
+  for (const admission_queue::request r : {7, 3, 5}) {
+    ASSERT_TRUE(queue.enter(r, std::nullopt));
+  }
+  EXPECT_EQ(queue.next(), 7u);
+  EXPECT_EQ(queue.next(), 3u);
+  EXPECT_EQ(queue.next(), std::nullopt);
+  EXPECT_TRUE(queue.leave(7));
+  EXPECT_EQ(queue.next(), 5u);
+  EXPECT_EQ(queue.running(), 2u);
+}
+
+TEST(admission_queue, is_busy_once_as_many_wait_as_may) {
+  admission_queue queue(1, 2);
+  ASSERT_TRUE(queue.enter(1, std::nullopt));
+  ASSERT_EQ(queue.next(), 1u);
+  ASSERT_TRUE(queue.enter(2, std::nullopt));
+  ASSERT_TRUE(queue.enter(3, std::nullopt));
+  const auto refused = queue.enter(4, std::nullopt);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ec::busy);
+  EXPECT_FALSE(queue.has(4));
+  EXPECT_TRUE(queue.leave(2));
+  EXPECT_TRUE(queue.enter(4, std::nullopt));
+}
+
+TEST(admission_queue, takes_a_request_that_can_run_even_when_none_may_wait) {
+  admission_queue queue(1, 0);
+  ASSERT_TRUE(queue.enter(1, std::nullopt));
+  ASSERT_EQ(queue.next(), 1u);
+  EXPECT_FALSE(queue.enter(2, std::nullopt));
+}
+
+TEST(admission_queue, expires_waiting_and_running_requests_alike) {
+  admission_queue queue(1, 10);
+  ASSERT_TRUE(queue.enter(1, at(30ms)));
+  ASSERT_TRUE(queue.enter(2, at(10ms)));
+  ASSERT_TRUE(queue.enter(3, std::nullopt));
+  ASSERT_EQ(queue.next(), 1u);
+  EXPECT_EQ(queue.next_deadline(), at(10ms));
+  EXPECT_TRUE(queue.expire(at(9ms)).empty());
+  EXPECT_EQ(queue.expire(at(10ms)), std::vector<admission_queue::request>{2});
+  EXPECT_EQ(queue.next_deadline(), at(30ms));
+  EXPECT_EQ(queue.expire(at(60ms)), std::vector<admission_queue::request>{1});
+  EXPECT_EQ(queue.next(), 3u);
+  EXPECT_EQ(queue.next_deadline(), std::nullopt);
+}
+
+// Against the plainest model: two lists.
+TEST(admission_queue, agrees_with_a_naive_model_over_random_events) {
+  std::mt19937 random(7);
+  admission_queue queue(3, 4);
+  std::deque<std::uint64_t> waiting;
+  std::set<std::uint64_t> running;
+  std::uint64_t last = 0;
+  for (int step = 0; step < 5000; ++step) {
+    switch (random() % 3) {
+      case 0: {
+        const bool room =
+            waiting.size() < 4 || (waiting.empty() && running.size() < 3);
+        ++last;
+        ASSERT_EQ(static_cast<bool>(queue.enter(last, std::nullopt)), room);
+        if (room) waiting.push_back(last);
+        break;
+      }
+      case 1: {
+        const auto next = queue.next();
+        if (waiting.empty() || running.size() == 3) {
+          ASSERT_EQ(next, std::nullopt);
+        } else {
+          ASSERT_EQ(next, waiting.front());
+          running.insert(waiting.front());
+          waiting.pop_front();
+        }
+        break;
+      }
+      default: {
+        const std::uint64_t r = last == 0 ? 1 : 1 + random() % last;
+        const bool here = running.erase(r) + std::erase(waiting, r) > 0;
+        ASSERT_EQ(queue.leave(r), here);
+      }
+    }
+    ASSERT_EQ(queue.waiting(), waiting.size());
+    ASSERT_EQ(queue.running(), running.size());
+  }
+}
+
+}  // namespace
+}  // namespace t2
