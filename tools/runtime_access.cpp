@@ -50,7 +50,7 @@ runtime_access::runtime_access(const interrupt& signals,
     : signals_(signals), tell_(std::move(tell)) {}
 
 result<std::unique_ptr<runtime_access>> runtime_access::open(
-    const loaded_options& options, const interrupt& signals,
+    const loaded_options& options, bool with_model, const interrupt& signals,
     std::function<void(const std::string&)> tell) {
   std::unique_ptr<runtime_access> made(
       new runtime_access(signals, std::move(tell)));
@@ -68,6 +68,11 @@ result<std::unique_ptr<runtime_access>> runtime_access::open(
   }
   const ec code = answer.error().code;
   if (code != ec::not_found && code != ec::unavailable) return answer.error();
+  if (with_model) {
+    if (auto there = check_model_folder(options.values); !there) {
+      return there.error();
+    }
+  }
   if (auto started = made->start_actors(options.values); !started) {
     return started.error();
   }
@@ -75,6 +80,7 @@ result<std::unique_ptr<runtime_access>> runtime_access::open(
 }
 
 result<void> runtime_access::start_actors(const runtime_options& options) {
+  if (auto made = make_store_folder(options); !made) return made.error();
   auto actors = client::start(options, "");
   if (!actors) return actors.error();
   actors_ = *std::move(actors);

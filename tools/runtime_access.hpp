@@ -20,16 +20,16 @@ class server;
 /// private socket. Either way the command speaks HTTP.
 class runtime_access {
  public:
-  /// ec::busy names the process that has the store without answering. `tell`
+  /// ec::busy names the process that has the store without answering.
+  /// `with_model`: the options must name a model where no daemon runs. `tell`
   /// hears lines for the user.
   static result<std::unique_ptr<runtime_access>> open(
-      const loaded_options& options, const interrupt& signals,
+      const loaded_options& options, bool with_model, const interrupt& signals,
       std::function<void(const std::string&)> tell);
   /// Stops what it started, in order.
   ~runtime_access();
 
   const api_client& api() const { return *api_; }
-  bool is_daemon() const { return !actors_; }
 
   /// Until the model answers queries; the error is why it never will.
   result<void> wait_until_ready();

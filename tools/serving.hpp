@@ -37,4 +37,20 @@ inline result<void> check_model_folder(const runtime_options& options) {
   return {};
 }
 
+/// Makes the folder that the store lies in, for its owner alone, where there is
+/// none: the default one is nobody else's to make.
+inline result<void> make_store_folder(const runtime_options& options) {
+  const auto folder =
+      std::filesystem::absolute(options.store.path).parent_path();
+  std::error_code failed;
+  if (std::filesystem::exists(folder, failed)) return {};
+  if (!std::filesystem::create_directories(folder, failed) && failed) {
+    return error{ec::io, "store.path: cannot make the folder " +
+                             folder.string() + ": " + failed.message()};
+  }
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all,
+                               failed);
+  return {};
+}
+
 }  // namespace t2

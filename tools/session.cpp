@@ -7,32 +7,29 @@
 
 #include "config/durable_file.hpp"
 #include "config/terminal.hpp"
-#include "tools/serving.hpp"
 
 namespace t2 {
 
 bool session::json() const { return arguments().get<bool>("json"); }
 
-result<const api_client*> session::api() {
+result<const api_client*> session::api() { return open(false); }
+
+result<const api_client*> session::ready_api() {
+  auto opened = open(true);
+  if (!opened) return opened.error();
+  if (auto ready = runtime_->wait_until_ready(); !ready) return ready.error();
+  return opened;
+}
+
+result<const api_client*> session::open(bool with_model) {
   if (!runtime_) {
     auto opened = runtime_access::open(
-        options(), signals_, [this](const std::string& line) { tell(line); });
+        options(), with_model, signals_,
+        [this](const std::string& line) { tell(line); });
     if (!opened) return opened.error();
     runtime_ = *std::move(opened);
   }
   return &runtime_->api();
-}
-
-result<const api_client*> session::ready_api() {
-  auto opened = api();
-  if (!opened) return opened.error();
-  if (!runtime_->is_daemon()) {
-    if (auto there = check_model_folder(options().values); !there) {
-      return there.error();
-    }
-  }
-  if (auto ready = runtime_->wait_until_ready(); !ready) return ready.error();
-  return opened;
 }
 
 void session::tell(const std::string& line) {

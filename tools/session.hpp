@@ -54,6 +54,8 @@ class session {
   void print_table(const table& rows);
 
  private:
+  result<const api_client*> open(bool with_model);
+
   const t2::program& whole_;
   const invocation& call_;
   const environment& env_;

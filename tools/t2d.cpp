@@ -58,6 +58,9 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   if (auto there = check_model_folder(options); !there) {
     return report(there.error());
   }
+  if (auto made = make_store_folder(options); !made) {
+    return report(made.error());
+  }
   auto actors = client::start(options, options.server.socket);
   if (!actors) return report(actors.error());
   auto listening = server::start(

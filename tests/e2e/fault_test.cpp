@@ -242,6 +242,14 @@ TEST_F(faults, a_model_that_is_damaged_is_named) {
   EXPECT_NE(daemon.err().find("model.safetensors"), std::string::npos);
 }
 
+TEST_F(faults, a_first_start_makes_the_folder_of_its_store) {
+  environment_["T2_STORE_PATH"] = (folder_ / "a/b/store.db").string();
+  EXPECT_EQ(t2({"task", "list"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "a/b/store.db"));
+  EXPECT_EQ(std::filesystem::status(folder_ / "a/b").permissions(),
+            std::filesystem::perms::owner_all);
+}
+
 TEST_F(faults, help_and_version_need_nothing) {
   environment_ = {};
   EXPECT_EQ(t2({"--version"}).code, 0);
