@@ -167,6 +167,9 @@ result<completion_request> parse_completion(std::string_view body,
     inner.read("include_usage", request.include_usage);
     if (auto fine = inner.finish(); !fine) return fine.error();
   }
+  if (in.member("reference")) {
+    in.read("reference", request.question.reference.emplace());
+  }
   double seconds = 0;
   in.read("deadline_seconds", seconds, 0.001, plenty_of_seconds);
   if (seconds > 0) request.question.deadline_seconds = seconds;
