@@ -11,8 +11,7 @@ namespace t2 {
 /// Different here: half of the old deviation stays at each fit; the elite
 /// competes with every later population (scores are of the same shots, so an
 /// old one is as good as a new one), which keeps small populations stable; and
-/// once fitted, the mean itself is the first candidate
-/// of a population.
+/// once fitted, the mean itself is the first candidate of a population.
 class cem : public optimiser {
  public:
   explicit cem(const optimiser_options& options);

@@ -6,33 +6,50 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <system_error>
 
 #include "model/language_model.hpp"
 
 namespace t2 {
 
-/// A folder of this process, for SVD caches and checkpoints.
-inline std::filesystem::path scratch_folder() {
-  const char* given = std::getenv("T2_TEST_SCRATCH");  // a child's parent's
-  const auto folder =
-      given != nullptr ? std::filesystem::path{given}
-                       : std::filesystem::path{testing::TempDir()} /
-                             ("t2-adaptation-" + std::to_string(getpid()));
-  std::filesystem::create_directories(folder);
-  return folder;
+/// A folder of this process, for SVD caches and checkpoints; gone when it
+/// ends. A child works in its parent's.
+inline const std::filesystem::path& scratch_folder() {
+  struct folder {
+    std::filesystem::path path;
+    bool own = true;
+    folder() {
+      const char* given = std::getenv("T2_TEST_SCRATCH");
+      own = given == nullptr;
+      path = own ? std::filesystem::path{testing::TempDir()} /
+                       ("t2-adaptation-" + std::to_string(getpid()))
+                 : std::filesystem::path{given};
+      std::filesystem::create_directories(path);
+    }
+    ~folder() {
+      std::error_code ignored;
+      if (own) std::filesystem::remove_all(path, ignored);
+    }
+  };
+  static const folder made;
+  return made.path;
 }
 
 /// The 260K-parameter stories model, loaded once; null and a failed test if it
 /// does not load.
 inline std::shared_ptr<language_model> stories_model() {
-  // One thread: the model is too small to share out, and spinning threads
-  // would wait for cores that other tests have.
-  static const auto model = (at::set_num_threads(1), language_model::load(
-      {.folder = std::filesystem::path{T2_TEST_ASSETS} / "stories260k-hf",
-       .device = "cpu",
-       .dtype = "float32",
-       .svd_cache = scratch_folder() / "svd"}));
+  static const auto model = [] {
+    // The model is too small to share out between threads; spinning ones would
+    // wait for cores that other tests have.
+    at::set_num_threads(1);
+    return language_model::load(
+        {.folder = std::filesystem::path{T2_TEST_ASSETS} / "stories260k-hf",
+         .device = "cpu",
+         .dtype = "float32",
+         .svd_cache = scratch_folder() / "svd"});
+  }();
   if (!model) {
     ADD_FAILURE() << model.error().message;
     return nullptr;
