@@ -32,9 +32,10 @@ struct store_options {
 /// survives a kill and a power cut; when it returns an error, nothing of it is
 /// seen while the store is open. (Where the disk itself failed during the call
 /// and a crash follows, the change may be found whole.) Every row carries a
-/// checksum that is verified when it is read (ec::corrupt). Common errors:
-/// invalid_argument for a value outside the
-/// limits (store/record_limits.hpp), io for what the operating system refused,
+/// checksum that is verified when it is read (ec::corrupt).
+///
+/// Common errors: invalid_argument for a value outside the limits
+/// (store/record_limits.hpp), io for what the operating system refused,
 /// exhausted for a full disk. One thread at a time.
 class expert_store {
  public:
