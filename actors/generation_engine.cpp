@@ -26,15 +26,19 @@ engine_work::answer_to<T> answering(caf::typed_response_promise<T> promise) {
 engine_loader make_engine_loader(const model_settings& model,
                                  const engine_settings& settings) {
   return [model, settings]() -> result<loaded_engine> {
-    // Of this thread, where all tensor work is done.
-    if (settings.threads > 0) {
-      at::set_num_threads(static_cast<int>(settings.threads));
-    }
     auto loaded = language_model::load({.folder = model.path,
                                         .device = model.device,
                                         .dtype = model.dtype,
                                         .svd_cache = model.svd_cache});
     if (!loaded) return loaded.error();
+    // Of this thread, where all tensor work is done. Handing the loops of a
+    // small model to other cores takes longer than to run them here.
+    constexpr std::int64_t worth_sharing = 4'000'000;  // parameters
+    const bool small = (*loaded)->config().parameters() < worth_sharing;
+    if (settings.threads > 0 || small) {
+      at::set_num_threads(
+          settings.threads > 0 ? static_cast<int>(settings.threads) : 1);
+    }
     auto runner = std::make_unique<engine>(
         *loaded,
         engine_options{.kv_bytes = settings.kv_bytes,

@@ -63,6 +63,11 @@ class virtual_time : public testing::Test {
 /// What a request has called back.
 template <class Part, class Final>
 struct heard {
+  heard() = default;
+  heard(const heard&) = delete;
+  heard& operator=(const heard&) = delete;
+  ~heard() { *alive = nullptr; }
+
   std::vector<Part> parts;
   std::vector<Final> finals;
   std::vector<error> errors;
@@ -72,18 +77,24 @@ struct heard {
     return errors.size() == 1 && finals.empty() ? errors.front().code
                                                 : ec::none;
   }
+
+  /// What a test leaves unfinished calls back after its end.
+  std::shared_ptr<heard*> alive = std::make_shared<heard*>(this);
 };
 
 template <class Part, class Final>
 std::shared_ptr<const stream_sink<Part, Final>> listen(
     heard<Part, Final>& ear) {
   return std::make_shared<stream_sink<Part, Final>>(
-      [&ear](Part p) { ear.parts.push_back(std::move(p)); },
-      [&ear](result<Final> r) {
+      [ear = ear.alive](Part p) {
+        if (*ear) (*ear)->parts.push_back(std::move(p));
+      },
+      [ear = ear.alive](result<Final> r) {
+        if (!*ear) return;
         if (r) {
-          ear.finals.push_back(std::move(*r));
+          (*ear)->finals.push_back(std::move(*r));
         } else {
-          ear.errors.push_back(r.error());
+          (*ear)->errors.push_back(r.error());
         }
       },
       "the request");

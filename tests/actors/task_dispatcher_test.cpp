@@ -403,14 +403,8 @@ TEST_F(dispatcher, cancels_a_search_when_its_last_waiter_has_left) {
   EXPECT_EQ(first.code(), ec::cancelled);
   EXPECT_EQ(second.ends(), 0u);
   EXPECT_EQ(load().searches, 1);
-  caf::actor_addr searcher = searches_.at(0).address();
   bool gone = false;
-  system_.spawn([&](caf::event_based_actor* self) {
-    self->monitor(searcher);
-    self->set_down_handler([&gone](const caf::down_msg&) { gone = true; });
-    return caf::behavior{[](caf::ok_atom) {}};
-  });
-  run();
+  searches_.at(0)->attach_functor([&gone] { gone = true; });
   tell(dispatcher_, cancel_atom_v, b);
   EXPECT_EQ(second.code(), ec::cancelled);
   EXPECT_TRUE(gone);
