@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "adaptation/expert_shuffle.hpp"
+#include "adaptation/expert_control.hpp"
 #include "adaptation/paired_interval.hpp"
 #include "config/durable_file.hpp"
 #include "demo/story_texts.hpp"
@@ -24,7 +24,7 @@ using clock = std::chrono::steady_clock;
 constexpr std::array expert_names{"dialogue", "list", "refrain"};
 constexpr std::size_t shots = 5;
 constexpr const char* task = "call";
-constexpr const char* control = "call-shuffled";
+constexpr const char* control = "call-shuffled";  // an expert
 
 std::string format(const char* pattern, auto... values) {
   char line[256];
@@ -90,12 +90,9 @@ class story {
       const auto file = read_file(path, std::size_t{16} << 20);
       if (!file) return file.error();
       if (auto ok = upload(name, *file); !ok) return ok;
-      const auto shuffled = shuffle_expert_file(*file, 79);
-      if (!shuffled) return shuffled.error();
-      if (auto ok = upload(name + "-shuffled", *shuffled); !ok) return ok;
+      files_.push_back(*file);
     }
-    step("import", "three experts are in the store: dialogue, list, refrain "
-                   "(and, as a control, the same with shuffled z)");
+    step("import", "three experts are in the store: dialogue, list, refrain");
     return {};
   }
 
@@ -104,10 +101,9 @@ class story {
     for (const auto& text : demo::documents(demo::kind::call,
                                             demo::split::examples, shots))
       examples.push_back({{"prompt", ""}, {"answer", text}});
-    for (const std::string name : {task, control}) {
-      if (api().get("/v1/tasks/" + name)) continue;
+    if (!api().get(std::string{"/v1/tasks/"} + task)) {
       const auto added =
-          api().post("/v1/tasks", {{"name", name},
+          api().post("/v1/tasks", {{"name", task},
                                    {"reward", "logprob"},
                                    {"description", "talk with a refrain"},
                                    {"examples", examples}});
@@ -118,17 +114,13 @@ class story {
     return {};
   }
 
-  result<ordered_json> adapt_to(const std::string& name,
-                                const std::string& suffix) {
-    ordered_json experts = ordered_json::array();
-    for (const std::string expert : expert_names)
-      experts.push_back(expert + suffix);
-    return api().follow("/v1/tasks/" + name + "/adapt",
-                        {{"experts", experts}}, [](auto&) {});
+  result<ordered_json> search() {
+    return api().follow(std::string{"/v1/tasks/"} + task + "/adapt",
+                        {{"experts", expert_names}}, [](auto&) {});
   }
 
   result<void> adapt() {
-    const auto found = adapt_to(task, "");
+    const auto found = search();
     if (!found) return found.error();
     figures_["adaptation"] = *found;
     step("adapt", std::string{found->value("reused", false)
@@ -136,12 +128,21 @@ class story {
                                   : "a search over mixtures of them: "} +
                       outcome_text(*found) + ", " +
                       mixture_text(found->at("mixture")));
-    const auto null = adapt_to(control, "-shuffled");
-    if (!null) return null.error();
-    figures_["control_adaptation"] = *null;
-    step("adapt_control", "the same over the shuffled experts: " +
-                              outcome_text(*null) + ", " +
-                              mixture_text(null->at("mixture")));
+    return add_control(found->at("mixture"));
+  }
+
+  /// The mixture that was found, as an expert whose z are shuffled.
+  result<void> add_control(const ordered_json& mixture) {
+    std::vector<weighted_file> parts;
+    for (const auto& one : mixture.at("components"))
+      for (std::size_t i = 0; i < expert_names.size(); ++i)
+        if (one.at("expert") == expert_names[i])
+          parts.push_back({files_[i], one.at("alpha")[0].get<float>()});
+    if (parts.empty()) parts.push_back({files_[0], 1});
+    const auto file = shuffled_blend(parts, 79);
+    if (!file) return file.error();
+    if (auto ok = upload(control, *file); !ok) return ok;
+    step("control", "as a control, the same mixture with its z shuffled");
     return {};
   }
 
@@ -188,7 +189,8 @@ class story {
 
   result<void> measure() {
     std::vector<std::vector<double>> found;
-    for (const char* target : {"base", task, control}) {
+    for (const auto& target : {std::string{"base"}, std::string{task},
+                               std::string{"expert:"} + control}) {
       auto one = likelihoods(target);
       if (!one) return one.error();
       found.push_back(*std::move(one));
@@ -276,7 +278,7 @@ class story {
     runtime_.reset();
     step("close", "everything is stopped");
     if (auto ok = open(); !ok) return ok;
-    const auto found = adapt_to(task, "");
+    const auto found = search();
     if (!found) return found.error();
     const bool reused = found->value("reused", false);
     figures_["second_run"] = *found;
@@ -291,6 +293,7 @@ class story {
   const interrupt& signals_;
   const std::function<void(const std::string&)>& tell_;
   std::unique_ptr<runtime_access> runtime_;
+  std::vector<std::string> files_;  // of the experts
   clock::time_point since_ = clock::now();
   ordered_json figures_;
 };
