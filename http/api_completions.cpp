@@ -17,8 +17,8 @@ std::string fresh_id(completion_kind kind) {
     return (std::uint64_t{random()} << 32) ^ random();
   }();
   // An odd factor: a bijection, so ids of one process never repeat.
-  const auto number = static_cast<unsigned long long>(
-      count.fetch_add(1) * 0x9e3779b97f4a7c15u);
+  const auto number =
+      static_cast<unsigned long long>(count.fetch_add(1) * 0x9e3779b97f4a7c15u);
   std::string text(24, '\0');
   std::snprintf(text.data(), text.size(), "%016llx", number);
   return (kind == completion_kind::chat ? "chatcmpl-" : "cmpl-") +
@@ -45,9 +45,9 @@ class answer_in_progress {
     if (!done) return fail_locked(done.error());
     if (done->route && !route_) route_ = done->route;
     if (!stream_) {
-      return reply_json(*answer_, form_of_completion(head_, text_, *done,
-                                                     route_.value_or(
-                                                         routing())));
+      return reply_json(
+          *answer_,
+          form_of_completion(head_, text_, *done, route_.value_or(routing())));
     }
     if (!finished_) {
       // No part has told the reason.
@@ -116,11 +116,11 @@ void complete(client& actors, const api_options& options, completion_kind kind,
 void add_completion_routes(router& routes, client& actors,
                            const api_options& options) {
   const auto add = [&](std::string_view path, completion_kind kind) {
-    routes.add("POST", path,
-               [&actors, options, kind](http_request request,
-                                        exchange_ref answer) {
-                 complete(actors, options, kind, request, std::move(answer));
-               });
+    routes.add(
+        "POST", path,
+        [&actors, options, kind](http_request request, exchange_ref answer) {
+          complete(actors, options, kind, request, std::move(answer));
+        });
   };
   add("/v1/chat/completions", completion_kind::chat);
   add("/v1/completions", completion_kind::text);

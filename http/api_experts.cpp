@@ -18,8 +18,7 @@ result<std::string> reference_of(const http_request& request) {
   const std::string& text = version->second;
   const auto [end, failed] =
       std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size() ||
-      number < 1) {
+  if (failed != std::errc() || end != text.data() + text.size() || number < 1) {
     return error{ec::invalid_argument,
                  "version: expected a number from 1, found '" +
                      text.substr(0, 64) + "'"};
@@ -29,14 +28,12 @@ result<std::string> reference_of(const http_request& request) {
 
 void send_file(exchange& answer, const store_expert_version& version) {
   http_reply file{.content_type = "application/octet-stream"};
-  file.body.assign(
-      reinterpret_cast<const char*>(version.z_safetensors.data()),
-      version.z_safetensors.size());
-  file.headers = {
-      {"Content-Disposition", "attachment; filename=\"" + version.expert +
-                                  "-" + std::to_string(version.version) +
-                                  ".safetensors\""},
-      {"T2-Sha256", version.sha256}};
+  file.body.assign(reinterpret_cast<const char*>(version.z_safetensors.data()),
+                   version.z_safetensors.size());
+  file.headers = {{"Content-Disposition",
+                   "attachment; filename=\"" + version.expert + "-" +
+                       std::to_string(version.version) + ".safetensors\""},
+                  {"T2-Sha256", version.sha256}};
   answer.reply(std::move(file));
 }
 
@@ -46,7 +43,9 @@ void train(client& actors, const http_request& request, exchange_ref answer) {
   const auto stream = std::make_shared<progress_stream>(answer);
   const ticket run = actors.train_expert(
       *std::move(spec),
-      [stream](train_progress progress) { stream->progress(form_of(progress)); },
+      [stream](train_progress progress) {
+        stream->progress(form_of(progress));
+      },
       [stream](result<store_expert_version> done) {
         if (!done) return stream->fail(done.error());
         stream->finish(form_of(*done));
@@ -71,16 +70,16 @@ void add_expert_routes(router& routes, client& actors) {
                if (!reference) {
                  return answer->reply(error_reply(reference.error()));
                }
-               actors.get_expert(*reference, reply_with<store_expert_version>(
-                                                 answer, one));
+               actors.get_expert(*reference,
+                                 reply_with<store_expert_version>(answer, one));
              });
   routes.add("DELETE", "/v1/experts/{name}",
              [&actors](http_request request, exchange_ref answer) {
                const std::string name = request.capture.at("name");
-               actors.remove_expert(
-                   name, reply_with<bool>(answer, [name](bool) {
-                     return deleted_form(name);
-                   }));
+               actors.remove_expert(name,
+                                    reply_with<bool>(answer, [name](bool) {
+                                      return deleted_form(name);
+                                    }));
              });
   routes.add("GET", "/v1/experts/{name}/versions",
              [&actors](http_request request, exchange_ref answer) {
@@ -110,19 +109,19 @@ void add_expert_routes(router& routes, client& actors) {
   };
   routes.add("PUT", "/v1/experts/{name}/file", import, file_body_bytes);
   routes.add("POST", "/v1/experts/{name}/file", import, file_body_bytes);
-  routes.add("POST", "/v1/experts/{name}/rollback",
-             [&actors](http_request request, exchange_ref answer) {
-               auto version = parse_rollback(request.body);
-               if (!version) {
-                 return answer->reply(error_reply(version.error()));
-               }
-               actors.rollback_expert(
-                   request.capture.at("name"), *version,
-                   reply_with<store_expert>(answer,
-                                            [](const store_expert& expert) {
-                                              return form_of(expert);
-                                            }));
-             });
+  routes.add(
+      "POST", "/v1/experts/{name}/rollback",
+      [&actors](http_request request, exchange_ref answer) {
+        auto version = parse_rollback(request.body);
+        if (!version) {
+          return answer->reply(error_reply(version.error()));
+        }
+        actors.rollback_expert(
+            request.capture.at("name"), *version,
+            reply_with<store_expert>(answer, [](const store_expert& expert) {
+              return form_of(expert);
+            }));
+      });
   routes.add(
       "POST", "/v1/experts/{name}/train",
       [&actors](http_request request, exchange_ref answer) {

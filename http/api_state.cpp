@@ -71,21 +71,17 @@ void add_state_routes(router& routes, client& actors) {
       reply_json(*answer, form_of(*health), health->ready ? 200 : 503);
     });
   });
-  routes.add("GET", "/v1/models",
-             [&actors](http_request, exchange_ref answer) {
-               const auto listing = std::make_shared<model_listing>(answer);
-               actors.health([listing](result<health_report> health) {
-                 listing->add_base(health);
-               });
-               actors.list_tasks(
-                   [listing](result<std::vector<store_task>> tasks) {
-                     listing->add_tasks(tasks);
-                   });
-               actors.list_experts(
-                   [listing](result<std::vector<store_expert>> experts) {
-                     listing->add_experts(experts);
-                   });
-             });
+  routes.add("GET", "/v1/models", [&actors](http_request, exchange_ref answer) {
+    const auto listing = std::make_shared<model_listing>(answer);
+    actors.health(
+        [listing](result<health_report> health) { listing->add_base(health); });
+    actors.list_tasks([listing](result<std::vector<store_task>> tasks) {
+      listing->add_tasks(tasks);
+    });
+    actors.list_experts([listing](result<std::vector<store_expert>> experts) {
+      listing->add_experts(experts);
+    });
+  });
 }
 
 }  // namespace t2

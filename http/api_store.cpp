@@ -30,11 +30,13 @@ void audit(client& actors, const http_request& request, exchange_ref answer) {
     const std::string& text = asked->second;
     const auto [end, failed] =
         std::from_chars(text.data(), text.data() + text.size(), last);
-    if (failed != std::errc() || end != text.data() + text.size() ||
-        last < 1 || last > 100'000) {
-      return answer->reply(error_reply(
-          {ec::invalid_argument, "last: expected a number from 1 to 100000, "
-                                 "found '" + text.substr(0, 64) + "'"}));
+    if (failed != std::errc() || end != text.data() + text.size() || last < 1 ||
+        last > 100'000) {
+      return answer->reply(
+          error_reply({ec::invalid_argument,
+                       "last: expected a number from 1 to 100000, "
+                       "found '" +
+                           text.substr(0, 64) + "'"}));
     }
   }
   actors.audit(last, reply_with<std::vector<audit_entry>>(
@@ -60,11 +62,11 @@ void add_store_routes(router& routes, client& actors) {
              [&actors](http_request request, exchange_ref answer) {
                auto path = parse_backup(request.body);
                if (!path) return answer->reply(error_reply(path.error()));
-               actors.backup_store(
-                   *path, reply_with<std::string>(
-                              answer, [](const std::string& written) {
-                                return ordered_json{{"path", written}};
-                              }));
+               actors.backup_store(*path,
+                                   reply_with<std::string>(
+                                       answer, [](const std::string& written) {
+                                         return ordered_json{{"path", written}};
+                                       }));
              });
   routes.add("GET", "/v1/audit",
              [&actors](http_request request, exchange_ref answer) {

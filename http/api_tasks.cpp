@@ -8,13 +8,14 @@ constexpr std::size_t task_body_bytes = 64u << 20;
 
 void adapt(client& actors, const search_options& defaults,
            const http_request& request, exchange_ref answer) {
-  auto parsed =
-      parse_adapt(request.capture.at("name"), request.body, defaults);
+  auto parsed = parse_adapt(request.capture.at("name"), request.body, defaults);
   if (!parsed) return answer->reply(error_reply(parsed.error()));
   const auto stream = std::make_shared<progress_stream>(answer);
   const ticket search = actors.adapt(
       *std::move(parsed),
-      [stream](adapt_progress progress) { stream->progress(form_of(progress)); },
+      [stream](adapt_progress progress) {
+        stream->progress(form_of(progress));
+      },
       [stream](result<adapt_report> done) {
         if (!done) return stream->fail(done.error());
         stream->finish(form_of(*done));
@@ -27,11 +28,10 @@ void adapt(client& actors, const search_options& defaults,
 void add_task_routes(router& routes, client& actors,
                      const api_options& options) {
   const auto one = [](const store_task& task) { return form_of(task); };
-  routes.add("GET", "/v1/tasks",
-             [&actors](http_request, exchange_ref answer) {
-               actors.list_tasks(reply_with<std::vector<store_task>>(
-                   answer, list_form<store_task>));
-             });
+  routes.add("GET", "/v1/tasks", [&actors](http_request, exchange_ref answer) {
+    actors.list_tasks(
+        reply_with<std::vector<store_task>>(answer, list_form<store_task>));
+  });
   routes.add(
       "POST", "/v1/tasks",
       [&actors, one](http_request request, exchange_ref answer) {

@@ -1,6 +1,7 @@
 #include "http/connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -8,7 +9,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
-#include <array>
 #include <cctype>
 #include <cstdio>
 #include <exception>
@@ -44,7 +44,8 @@ std::string media_type(std::string_view field) {
 }
 
 connection::refusal body_too_large() {
-  return {413, {ec::invalid_argument, "the body is larger than this path takes"}};
+  return {413,
+          {ec::invalid_argument, "the body is larger than this path takes"}};
 }
 
 }  // namespace
@@ -101,8 +102,8 @@ asio::awaitable<bool> connection::serve_one() {
   idle_ = true;
   if (buffer_.size() == 0) {
     arm(room_.limits.idle_time);
-    const auto [failed, count] = co_await socket_.async_read_some(
-        buffer_.prepare(4096), to_tuple);
+    const auto [failed, count] =
+        co_await socket_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed) co_return false;
     buffer_.commit(count);
   }
@@ -120,13 +121,12 @@ std::optional<connection::refusal> connection::admit() {
   const auto& head = parser_->get();
   const std::string_view target(head.target().data(), head.target().size());
   if (target.empty() || target.front() != '/') {
-    return refusal{400, {ec::invalid_argument,
-                         "expected a path that begins with '/'"}};
+    return refusal{
+        400, {ec::invalid_argument, "expected a path that begins with '/'"}};
   }
-  const std::size_t limit =
-      std::max(room_.limits.body_bytes,
-               room_.routes.body_limit(std::string(head.method_string()),
-                                       target));
+  const std::size_t limit = std::max(
+      room_.limits.body_bytes,
+      room_.routes.body_limit(std::string(head.method_string()), target));
   std::uint64_t promised = parser_->chunked() ? limit : 0;
   if (const auto length = parser_->content_length()) promised = *length;
   if (promised > limit) return body_too_large();
@@ -141,8 +141,7 @@ std::optional<connection::refusal> connection::admit() {
 
 asio::awaitable<bool> connection::read_request() {
   parser_.emplace();
-  parser_->header_limit(
-      static_cast<std::uint32_t>(room_.limits.header_bytes));
+  parser_->header_limit(static_cast<std::uint32_t>(room_.limits.header_bytes));
   parser_->body_limit(boost::none);  // admit() knows it
   arm(room_.limits.header_time);
   const auto [no_header, header_bytes] =
@@ -207,7 +206,7 @@ asio::awaitable<bool> connection::answer() {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(to_tuple);
   }
-  co_return written && keep_alive_ && !left_;
+  co_return written&& keep_alive_ && !left_;
 }
 
 /// Notices that the peer has left while its answer is being made. What it
@@ -215,8 +214,8 @@ asio::awaitable<bool> connection::answer() {
 asio::awaitable<void> connection::watch() {
   const auto self = shared_from_this();
   while (buffer_.size() < room_.limits.header_bytes) {
-    const auto [failed, count] = co_await socket_.async_read_some(
-        buffer_.prepare(4096), to_tuple);
+    const auto [failed, count] =
+        co_await socket_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed == asio::error::operation_aborted) break;
     if (failed) {
       left_ = true;
@@ -287,8 +286,9 @@ std::optional<connection::refusal> connection::explain(
   }
   if (reason == http::error::header_limit ||
       reason == http::error::buffer_overflow) {
-    return refusal{431, {ec::invalid_argument,
-                         "expected a header of at most " + limit + " bytes"}};
+    return refusal{431,
+                   {ec::invalid_argument,
+                    "expected a header of at most " + limit + " bytes"}};
   }
   if (reason == http::error::body_limit) return body_too_large();
   const auto& of_http =
@@ -297,8 +297,9 @@ std::optional<connection::refusal> connection::explain(
       reason == http::error::partial_message) {
     return std::nullopt;
   }
-  return refusal{400, {ec::invalid_argument,
-                       "expected HTTP/1.1, found: " + reason.message()}};
+  return refusal{
+      400,
+      {ec::invalid_argument, "expected HTTP/1.1, found: " + reason.message()}};
 }
 
 /// Answers what is not served, and ends the connection.
@@ -334,8 +335,8 @@ std::string connection::print_head(int status,
                                    const std::string& content_type) const {
   const auto reason =
       status == 499 ? boost::beast::string_view("Client Closed Request")
-                    : http::obsolete_reason(http::int_to_status(
-                          static_cast<unsigned>(status)));
+                    : http::obsolete_reason(
+                          http::int_to_status(static_cast<unsigned>(status)));
   return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason) +
          "\r\nContent-Type: " + content_type +
          "\r\nConnection: " + (keep_alive_ ? "keep-alive" : "close") + "\r\n";

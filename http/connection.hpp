@@ -50,8 +50,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void close_if_idle();
 
  private:
-  using request_parser = boost::beast::http::request_parser<
-      boost::beast::http::string_body>;
+  using request_parser =
+      boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   boost::asio::awaitable<bool> serve_one();
   boost::asio::awaitable<bool> read_request();
@@ -76,7 +76,7 @@ class connection : public std::enable_shared_from_this<connection> {
   boost::beast::flat_buffer buffer_;
   std::optional<request_parser> parser_;
   std::shared_ptr<outbox> box_;  // of the request being answered
-  std::size_t reserved_ = 0;  // of room_.bodies_bytes
+  std::size_t reserved_ = 0;     // of room_.bodies_bytes
   bool idle_ = true;
   bool timed_out_ = false;
   bool keep_alive_ = false;

@@ -55,8 +55,7 @@ error error_from_form(int status, const std::string& body) {
                ? std::optional(it->get<std::string>())
                : std::nullopt;
   };
-  if (form.is_object() && form.contains("error") &&
-      form["error"].is_object()) {
+  if (form.is_object() && form.contains("error") && form["error"].is_object()) {
     const nlohmann::json& found = form["error"];
     const auto message = text(found, "message");
     const auto code = text(found, "code");

@@ -20,8 +20,7 @@ void event_stream::feed(std::string_view text,
 }
 
 void event_stream::take_line(
-    std::string_view line,
-    const std::function<void(server_event)>& on_event) {
+    std::string_view line, const std::function<void(server_event)>& on_event) {
   if (line.empty()) {
     auto whole = std::exchange(event_, {});
     if (std::exchange(has_data_, false)) on_event(std::move(whole));

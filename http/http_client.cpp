@@ -15,7 +15,9 @@
 namespace t2 {
 namespace {
 
-error interrupted() { return {ec::cancelled, "interrupted"}; }
+error interrupted() {
+  return {ec::cancelled, "interrupted"};
+}
 
 class connected_socket {
  public:
@@ -28,8 +30,8 @@ class connected_socket {
   result<bool> write(std::string_view bytes) {
     while (!bytes.empty()) {
       if (auto ready = wait(POLLOUT); !ready) return ready.error();
-      const auto sent = ::send(fd_, bytes.data(), bytes.size(),
-                               MSG_NOSIGNAL | MSG_DONTWAIT);
+      const auto sent =
+          ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(sent));
       } else if (errno == EPIPE || errno == ECONNRESET) {
@@ -45,8 +47,7 @@ class connected_socket {
   result<std::string_view> read() {
     for (;;) {
       if (auto ready = wait(POLLIN); !ready) return ready.error();
-      const auto got =
-          ::recv(fd_, bytes_.data(), bytes_.size(), MSG_DONTWAIT);
+      const auto got = ::recv(fd_, bytes_.data(), bytes_.size(), MSG_DONTWAIT);
       if (got >= 0) {
         return std::string_view(bytes_.data(), static_cast<std::size_t>(got));
       }
@@ -57,8 +58,8 @@ class connected_socket {
 
  private:
   static error failed(const char* what) {
-    return {ec::io, std::string("socket: ") + what + ": " +
-                        std::strerror(errno)};
+    return {ec::io,
+            std::string("socket: ") + what + ": " + std::strerror(errno)};
   }
 
   result<void> wait(short events) {
@@ -89,9 +90,10 @@ std::string print_request(std::string_view method, std::string_view target,
 
 }  // namespace
 
-result<client_reply> http_client::request(
-    std::string_view method, std::string_view target, std::string_view body,
-    std::string_view content_type) const {
+result<client_reply> http_client::request(std::string_view method,
+                                          std::string_view target,
+                                          std::string_view body,
+                                          std::string_view content_type) const {
   return exchange(print_request(method, target, body, content_type), nullptr);
 }
 

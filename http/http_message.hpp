@@ -9,8 +9,8 @@ namespace t2 {
 
 /// A request as handlers see it: decoded, without a socket.
 struct http_request {
-  std::string method;  // upper case
-  std::string path;    // decoded
+  std::string method;                               // upper case
+  std::string path;                                 // decoded
   std::map<std::string, std::string> query = {};    // decoded
   std::map<std::string, std::string> capture = {};  // of the route's pattern
   std::string content_type = {};                    // lower case, no parameters

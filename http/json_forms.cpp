@@ -52,8 +52,8 @@ ordered_json form_of_completion(const completion_head& head,
   return form;
 }
 
-ordered_json form_of_chunk(const completion_head& head,
-                           const answer_part& part, bool first) {
+ordered_json form_of_chunk(const completion_head& head, const answer_part& part,
+                           bool first) {
   const bool chat = head.kind == completion_kind::chat;
   ordered_json form =
       head_form(head, chat ? "chat.completion.chunk" : "text_completion");
@@ -139,14 +139,11 @@ ordered_json form_of(const store_task& task) {
   for (const auto& example : task.examples) {
     examples.push_back(form_of(example));
   }
-  return {{"object", "task"},
-          {"name", task.name},
-          {"base", task.base},
-          {"description", task.description},
-          {"reward", task.reward},
-          {"options", embedded_json(task.options_json)},
-          {"created", task.created},
-          {"examples", std::move(examples)}};
+  return {
+      {"object", "task"},        {"name", task.name},
+      {"base", task.base},       {"description", task.description},
+      {"reward", task.reward},   {"options", embedded_json(task.options_json)},
+      {"created", task.created}, {"examples", std::move(examples)}};
 }
 
 ordered_json form_of(const store_expert& expert) {
@@ -190,12 +187,10 @@ ordered_json form_of(const store_adaptation& adaptation) {
 }
 
 ordered_json form_of(const adapt_progress& progress) {
-  return {{"iteration", progress.iteration},
-          {"iterations", progress.iterations},
-          {"best_score", progress.best_score},
-          {"base_score", progress.base_score},
-          {"tokens", progress.tokens},
-          {"seconds", progress.seconds}};
+  return {
+      {"iteration", progress.iteration},   {"iterations", progress.iterations},
+      {"best_score", progress.best_score}, {"base_score", progress.base_score},
+      {"tokens", progress.tokens},         {"seconds", progress.seconds}};
 }
 
 ordered_json form_of(const adapt_report& report) {

@@ -30,8 +30,7 @@ result<store_task> parse_task(std::string_view body);
 /// `defaults` stands for the search's options that the body leaves out.
 result<adapt_request> parse_adapt(std::string task, std::string_view body,
                                   const search_options& defaults);
-result<training_spec> parse_training(std::string expert,
-                                     std::string_view body);
+result<training_spec> parse_training(std::string expert, std::string_view body);
 /// {"version": N}
 result<std::int64_t> parse_rollback(std::string_view body);
 /// {"targets": "all"}
@@ -42,7 +41,7 @@ result<std::string> parse_backup(std::string_view body);
 /// What a completion's answer and its chunks have in common.
 struct completion_head {
   completion_kind kind = completion_kind::chat;
-  std::string id;  // `chatcmpl-...`
+  std::string id;            // `chatcmpl-...`
   std::int64_t created = 0;  // seconds since 1970
   std::string model;
 };
@@ -50,11 +49,10 @@ struct completion_head {
 /// A whole answer: `whole` has the finish reason and the counts.
 ordered_json form_of_completion(const completion_head& head,
                                 const std::string& text,
-                                const answer_part& whole,
-                                const routing& route);
+                                const answer_part& whole, const routing& route);
 /// One chunk of a stream; `first` announces the role (chat).
-ordered_json form_of_chunk(const completion_head& head,
-                           const answer_part& part, bool first);
+ordered_json form_of_chunk(const completion_head& head, const answer_part& part,
+                           bool first);
 /// The last chunk: no choices, the usage.
 ordered_json form_of_usage_chunk(const completion_head& head,
                                  const answer_part& whole);

@@ -16,8 +16,7 @@ using nlohmann::json;
 std::string excerpt(const json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "a list";
-  std::string text =
-      value.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
@@ -83,8 +82,7 @@ void object_reader::read(std::string_view name, std::string& out,
   if (!found->is_string()) return fail_member(name, "a text", *found);
   const auto& text = found->get_ref<const std::string&>();
   if (text.size() > most_bytes) {
-    return fail_member(name,
-                       "at most " + std::to_string(most_bytes) + " bytes",
+    return fail_member(name, "at most " + std::to_string(most_bytes) + " bytes",
                        json(text.size()));
   }
   out = text;
@@ -169,8 +167,8 @@ result<void> object_reader::finish() {
   if (failure_) return *failure_;
   for (const auto& [name, unused] : value_.items()) {
     if (std::ranges::find(known_, name) != known_.end()) continue;
-    std::string message = where_ + ": unknown member '" + name.substr(0, 64) +
-                          "'";
+    std::string message =
+        where_ + ": unknown member '" + name.substr(0, 64) + "'";
     const std::string near = nearest(name, known_);
     if (!near.empty()) message += ", did you mean '" + near + "'?";
     return error{ec::invalid_argument, std::move(message)};

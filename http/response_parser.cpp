@@ -59,8 +59,7 @@ class response_parser::parser : public http::basic_parser<false> {
   std::function<void(std::string_view)> on_body_;
 };
 
-response_parser::response_parser(
-    std::function<void(std::string_view)> on_body)
+response_parser::response_parser(std::function<void(std::string_view)> on_body)
     : parser_(std::make_unique<parser>(std::move(on_body))) {}
 
 response_parser::~response_parser() = default;
@@ -69,13 +68,12 @@ result<void> response_parser::feed(std::string_view bytes) {
   rest_ += bytes;
   while (!rest_.empty() && !parser_->is_done()) {
     error_code failed;
-    const std::size_t used =
-        parser_->put(boost::asio::buffer(rest_), failed);
+    const std::size_t used = parser_->put(boost::asio::buffer(rest_), failed);
     rest_.erase(0, used);
     if (failed == http::error::need_more) break;
     if (failed) {
-      return error{ec::io, "expected HTTP/1.1 from the server: " +
-                               failed.message()};
+      return error{ec::io,
+                   "expected HTTP/1.1 from the server: " + failed.message()};
     }
     if (used == 0) break;
   }
@@ -86,14 +84,19 @@ result<void> response_parser::finish() {
   error_code failed;
   if (parser_->got_some()) parser_->put_eof(failed);
   if (failed || !parser_->is_done()) {
-    return error{ec::unavailable, "the server closed in the middle of its "
-                                  "answer"};
+    return error{ec::unavailable,
+                 "the server closed in the middle of its "
+                 "answer"};
   }
   return {};
 }
 
-bool response_parser::done() const { return parser_->is_done(); }
-int response_parser::status() const { return parser_->status; }
+bool response_parser::done() const {
+  return parser_->is_done();
+}
+int response_parser::status() const {
+  return parser_->status;
+}
 const std::string& response_parser::content_type() const {
   return parser_->content_type;
 }

@@ -23,7 +23,7 @@ class response_parser {
   result<void> finish();
 
   bool done() const;
-  int status() const;  // 0 until the header is read
+  int status() const;                       // 0 until the header is read
   const std::string& content_type() const;  // lower case, no parameters
 
  private:

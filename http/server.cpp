@@ -107,8 +107,8 @@ result<std::unique_ptr<server>> server::start(
     const std::filesystem::path& socket, router routes, server_limits limits) {
   auto listener = unix_listener::bind(socket);
   if (!listener) return listener.error();
-  auto made = std::make_unique<state>(*std::move(listener), std::move(routes),
-                                      limits);
+  auto made =
+      std::make_unique<state>(*std::move(listener), std::move(routes), limits);
   const int fd = made->listener.release_descriptor();
   error_code failed;
   made->listening.assign(asio::generic::stream_protocol(AF_UNIX, 0), fd,
@@ -122,7 +122,9 @@ result<std::unique_ptr<server>> server::start(
   return std::unique_ptr<server>(new server(std::move(made)));
 }
 
-server::~server() { stop(std::chrono::milliseconds(0)); }
+server::~server() {
+  stop(std::chrono::milliseconds(0));
+}
 
 void server::drain() {
   asio::post(state_->context, [s = state_.get()] { s->drain(); });

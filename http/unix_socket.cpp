@@ -37,7 +37,9 @@ result<sockaddr_un> address_of(const std::filesystem::path& path,
   return address;
 }
 
-int open_socket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
+int open_socket() {
+  return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
 
 /// No error: there is nothing at `path` that must stay.
 result<void> check_replaceable(const std::filesystem::path& path) {
@@ -48,8 +50,9 @@ result<void> check_replaceable(const std::filesystem::path& path) {
   }
   if (!S_ISSOCK(found.st_mode)) {
     return error{ec::already_exists,
-                 path.string() + ": expected a socket or nothing, found "
-                                 "another kind of file"};
+                 path.string() +
+                     ": expected a socket or nothing, found "
+                     "another kind of file"};
   }
   const auto fd = connect_unix_socket(path);
   if (fd) {
@@ -120,7 +123,9 @@ unix_listener::~unix_listener() {
   }
 }
 
-int unix_listener::release_descriptor() { return std::exchange(fd_, -1); }
+int unix_listener::release_descriptor() {
+  return std::exchange(fd_, -1);
+}
 
 result<int> connect_unix_socket(const std::filesystem::path& path) {
   const auto address = address_of(path, 0);

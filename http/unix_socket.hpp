@@ -28,7 +28,7 @@ class unix_listener {
   unix_listener() = default;
 
   int fd_ = -1;
-  std::filesystem::path path_;   // empty: moved away
+  std::filesystem::path path_;  // empty: moved away
   std::uint64_t device_ = 0, inode_ = 0;
 };
 

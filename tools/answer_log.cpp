@@ -21,8 +21,8 @@ error failed(const std::filesystem::path& file, const char* what) {
 result<answer_log> answer_log::open(const std::filesystem::path& file) {
   answer_log made;
   made.file_ = file;
-  made.fd_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC,
-                    0644);
+  made.fd_ =
+      ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (made.fd_ < 0) return failed(file, "cannot open");
   if (::flock(made.fd_, LOCK_EX | LOCK_NB) != 0) {
     return error{ec::busy, file.string() + ": another replay writes it"};
@@ -56,8 +56,7 @@ result<void> answer_log::read() {
     auto line = ordered_json::parse(text.begin() + static_cast<long>(whole),
                                     text.begin() + static_cast<long>(end),
                                     nullptr, false);
-    if (!line.is_object() || !line.contains("id") ||
-        !line["id"].is_string()) {
+    if (!line.is_object() || !line.contains("id") || !line["id"].is_string()) {
       return error{ec::corrupt, file_.string() + ":" + std::to_string(number) +
                                     ": expected an answer with its id, found "
                                     "something else"};
@@ -66,8 +65,7 @@ result<void> answer_log::read() {
     lines_[std::move(id)] = std::move(line);
     whole = end + 1;
   }
-  if (whole < text.size() &&
-      ::ftruncate(fd_, static_cast<off_t>(whole)) != 0) {
+  if (whole < text.size() && ::ftruncate(fd_, static_cast<off_t>(whole)) != 0) {
     return failed(file_, "cannot cut the torn last line off");
   }
   return {};

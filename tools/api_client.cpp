@@ -8,7 +8,9 @@
 namespace t2 {
 namespace {
 
-bool failed(const client_reply& reply) { return reply.status >= 400; }
+bool failed(const client_reply& reply) {
+  return reply.status >= 400;
+}
 
 result<ordered_json> read_json(const client_reply& reply) {
   if (failed(reply)) return error_from_form(reply.status, reply.body);

@@ -36,8 +36,12 @@ interrupt::interrupt() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-int interrupt::descriptor() const { return ends[0]; }
-int interrupt::signal() const { return came; }
+int interrupt::descriptor() const {
+  return ends[0];
+}
+int interrupt::signal() const {
+  return came;
+}
 
 bool interrupt::wait(int milliseconds) const {
   using clock = std::chrono::steady_clock;

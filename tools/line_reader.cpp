@@ -27,8 +27,8 @@ result<std::optional<std::string>> line_reader::next() {
         {{descriptor_, POLLIN, 0}, {interrupt_, POLLIN, 0}}};
     if (::poll(both.data(), both.size(), -1) < 0) {
       if (errno == EINTR) continue;
-      return error{ec::io, std::string("standard input: ") +
-                               std::strerror(errno)};
+      return error{ec::io,
+                   std::string("standard input: ") + std::strerror(errno)};
     }
     if (both[1].revents != 0) return error{ec::cancelled, "interrupted"};
     std::array<char, 4096> bytes;
@@ -36,8 +36,8 @@ result<std::optional<std::string>> line_reader::next() {
     if (got > 0) rest_.append(bytes.data(), static_cast<std::size_t>(got));
     if (got == 0) ended_ = true;
     if (got < 0 && errno != EINTR && errno != EAGAIN) {
-      return error{ec::io, std::string("standard input: ") +
-                               std::strerror(errno)};
+      return error{ec::io,
+                   std::string("standard input: ") + std::strerror(errno)};
     }
   }
 }

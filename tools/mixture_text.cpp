@@ -45,9 +45,8 @@ std::string mixture_text(const ordered_json& mixture) {
 }
 
 std::string outcome_text(const ordered_json& adaptation) {
-  std::string text = adaptation.value("accepted", false)
-                         ? "accepted"
-                         : "stays on the base";
+  std::string text =
+      adaptation.value("accepted", false) ? "accepted" : "stays on the base";
   if (adaptation.value("truncated", false)) text += ", cut by its budget";
   return text;
 }

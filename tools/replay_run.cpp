@@ -10,8 +10,7 @@ namespace t2 {
 namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                       begin)
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
       .count();
 }
 
@@ -50,8 +49,9 @@ result<std::vector<replay_query>> replay_run::pending(
     }
     if (before->second.value("query", "") != query.digest) {
       return error{ec::incompatible,
-                   "'" + query.id + "' was answered before with another "
-                   "prompt or other options: give another --out"};
+                   "'" + query.id +
+                       "' was answered before with another "
+                       "prompt or other options: give another --out"};
     }
     summary_.add_earlier(before->second);
   }
@@ -89,8 +89,8 @@ result<ordered_json> replay_run::ask_once(const replay_query& query) const {
   line["seconds"] = seconds_since(begin);
   line["first_token_seconds"] = std::move(first_token);
   for (const char* name : {"strategy", "task", "label", "adaptation"}) {
-    line[name] = route.is_object() ? route.value(name, ordered_json())
-                                   : ordered_json();
+    line[name] =
+        route.is_object() ? route.value(name, ordered_json()) : ordered_json();
   }
   line["cached"] = route.is_object() && route.value("cached", false);
   if (!query.reward.empty()) {

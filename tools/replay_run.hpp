@@ -20,10 +20,10 @@ namespace t2 {
 /// A line to replay.
 struct replay_query {
   std::string id;
-  std::string path;      // of the completion
+  std::string path;  // of the completion
   ordered_json body;
-  std::string digest;    // sha256 of path and body
-  std::string reward;    // empty: not judged
+  std::string digest;  // sha256 of path and body
+  std::string reward;  // empty: not judged
   std::optional<example> reference;
 };
 
@@ -54,7 +54,7 @@ class replay_run {
 
   const api_client& api_;
   const interrupt& signals_;
-  answer_log* log_;  // may be null
+  answer_log* log_;   // may be null
   std::mutex mutex_;  // guards what follows, and the log
   replay_summary summary_;
   std::optional<error> failure_;  // of a query

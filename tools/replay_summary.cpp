@@ -21,8 +21,7 @@ std::string time_text(const ordered_json& seconds) {
 double percentile(std::vector<double> values, double fraction) {
   if (values.empty()) return 0;
   std::ranges::sort(values);
-  const double rank =
-      std::ceil(fraction * static_cast<double>(values.size()));
+  const double rank = std::ceil(fraction * static_cast<double>(values.size()));
   const auto index = static_cast<std::size_t>(std::max(rank, 1.0)) - 1;
   return values[std::min(index, values.size() - 1)];
 }
@@ -96,10 +95,10 @@ std::string print_summary(const ordered_json& summary) {
                                 count("answered_before") + " before, " +
                                 count("failed") + " failed"});
   rows.add_row({"time", time_text(summary.at("seconds"))});
-  rows.add_row({"throughput",
-                number_text(summary.at("tokens_per_second")) + " tok/s, " +
-                    number_text(summary.at("queries_per_second")) +
-                    " queries/s"});
+  rows.add_row(
+      {"throughput", number_text(summary.at("tokens_per_second")) + " tok/s, " +
+                         number_text(summary.at("queries_per_second")) +
+                         " queries/s"});
   rows.add_row({"tokens", count("prompt_tokens") + " read, " +
                               count("completion_tokens") + " written"});
   rows.add_row({"latency", times("latency_seconds")});
@@ -107,11 +106,10 @@ std::string print_summary(const ordered_json& summary) {
   rows.add_row({"cache hits", count("cache_hits")});
   if (summary.contains("adaptations")) {
     const auto& adaptations = summary.at("adaptations");
-    rows.add_row({"adaptations",
-                  std::to_string(adaptations.value("computed", 0)) +
-                      " computed, " +
-                      std::to_string(adaptations.value("reused", 0)) +
-                      " reused"});
+    rows.add_row(
+        {"adaptations",
+         std::to_string(adaptations.value("computed", 0)) + " computed, " +
+             std::to_string(adaptations.value("reused", 0)) + " reused"});
   }
   for (const auto& [reward, score] : summary.at("scores").items()) {
     rows.add_row({"score (" + reward + ")",

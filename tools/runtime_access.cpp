@@ -37,8 +37,8 @@ result<std::filesystem::path> make_private_folder() {
   // A socket's path is short; a temporary folder's need not be.
   if (name.size() > 60) name = "/tmp/t2-XXXXXX";
   if (!::mkdtemp(name.data())) {
-    return error{ec::io, name + ": cannot make a folder: " +
-                             std::strerror(errno)};
+    return error{ec::io,
+                 name + ": cannot make a folder: " + std::strerror(errno)};
   }
   return std::filesystem::path(name);
 }
@@ -50,13 +50,13 @@ runtime_access::runtime_access(const interrupt& signals,
     : signals_(signals), tell_(std::move(tell)) {}
 
 result<std::unique_ptr<runtime_access>> runtime_access::open(
-    const loaded_options& options, bool with_model, const interrupt& signals,
-    std::function<void(const std::string&)> tell) {
+    const loaded_options& options, const interrupt& signals,
+    std::function<void(const std::string&)> tell, bool with_model) {
   std::unique_ptr<runtime_access> made(
       new runtime_access(signals, std::move(tell)));
-  made->api_ = std::make_unique<api_client>(http_client::settings{
-      .socket = options.values.server.socket,
-      .interrupt = signals.descriptor()});
+  made->api_ = std::make_unique<api_client>(
+      http_client::settings{.socket = options.values.server.socket,
+                            .interrupt = signals.descriptor()});
   const auto answer = made->api_->health();
   if (answer) {
     const std::string settled = flags_without_effect(options);
@@ -87,9 +87,9 @@ result<void> runtime_access::start_actors(const runtime_options& options) {
   auto folder = make_private_folder();
   if (!folder) return folder.error();
   folder_ = *std::move(folder);
-  auto listening = server::start(
-      folder_ / "socket", make_api(*actors_, {.search = options.search}),
-      limits_of(options));
+  auto listening = server::start(folder_ / "socket",
+                                 make_api(*actors_, {.search = options.search}),
+                                 limits_of(options));
   if (!listening) return listening.error();
   server_ = *std::move(listening);
   api_ = std::make_unique<api_client>(http_client::settings{

@@ -24,8 +24,8 @@ class runtime_access {
   /// `with_model`: the options must name a model where no daemon runs. `tell`
   /// hears lines for the user.
   static result<std::unique_ptr<runtime_access>> open(
-      const loaded_options& options, bool with_model, const interrupt& signals,
-      std::function<void(const std::string&)> tell);
+      const loaded_options& options, const interrupt& signals,
+      std::function<void(const std::string&)> tell, bool with_model = true);
   /// Stops what it started, in order.
   ~runtime_access();
 

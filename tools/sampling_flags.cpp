@@ -74,8 +74,7 @@ ordered_json sampling_form(const command_arguments& given) {
   }
   const auto deadline = given.get<std::chrono::milliseconds>("deadline");
   if (deadline.count() > 0) {
-    form["deadline_seconds"] =
-        std::chrono::duration<double>(deadline).count();
+    form["deadline_seconds"] = std::chrono::duration<double>(deadline).count();
   }
   return form;
 }

@@ -13,8 +13,7 @@ namespace t2 {
 /// The limits of a server that these options ask for.
 inline server_limits limits_of(const runtime_options& options) {
   server_limits limits;
-  limits.body_bytes =
-      static_cast<std::size_t>(options.server.max_body_bytes);
+  limits.body_bytes = static_cast<std::size_t>(options.server.max_body_bytes);
   limits.bodies_bytes = std::max(limits.bodies_bytes, limits.body_bytes);
   return limits;
 }
@@ -30,9 +29,9 @@ inline result<void> check_model_folder(const runtime_options& options) {
   }
   std::error_code failed;
   if (!std::filesystem::is_directory(path, failed)) {
-    return error{ec::not_found,
-                 "model.path: expected the folder of a model, found none at " +
-                     path};
+    return error{
+        ec::not_found,
+        "model.path: expected the folder of a model, found none at " + path};
   }
   return {};
 }

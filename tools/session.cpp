@@ -10,9 +10,13 @@
 
 namespace t2 {
 
-bool session::json() const { return arguments().get<bool>("json"); }
+bool session::json() const {
+  return arguments().get<bool>("json");
+}
 
-result<const api_client*> session::api() { return open(false); }
+result<const api_client*> session::api() {
+  return open(false);
+}
 
 result<const api_client*> session::ready_api() {
   auto opened = open(true);
@@ -24,8 +28,8 @@ result<const api_client*> session::ready_api() {
 result<const api_client*> session::open(bool with_model) {
   if (!runtime_) {
     auto opened = runtime_access::open(
-        options(), with_model, signals_,
-        [this](const std::string& line) { tell(line); });
+        options(), signals_, [this](const std::string& line) { tell(line); },
+        with_model);
     if (!opened) return opened.error();
     runtime_ = *std::move(opened);
   }

@@ -72,7 +72,7 @@ struct command_entry {
 };
 
 // The groups of commands, one file each in tools/commands/.
-std::vector<command_entry> ask_commands();     // ask, chat
+std::vector<command_entry> ask_commands();  // ask, chat
 std::vector<command_entry> demo_commands();
 std::vector<command_entry> config_commands();  // config, version
 std::vector<command_entry> expert_commands();

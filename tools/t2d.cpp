@@ -39,11 +39,10 @@ bool wait_until_ready(const runtime_options& options,
     if (!health) return true;  // asked to stop meanwhile
     const std::string state = health->value("state", "");
     if (health->value("ready", false)) {
-      log(log_level::info,
-          "ready: " + health->value("model", "") + " on " +
-              health->value("device", "") + " in " +
-              health->value("dtype", "") + ", listening on " +
-              options.server.socket);
+      log(log_level::info, "ready: " + health->value("model", "") + " on " +
+                               health->value("device", "") + " in " +
+                               health->value("dtype", "") + ", listening on " +
+                               options.server.socket);
       return true;
     }
     if (state != "loading") {
@@ -63,9 +62,9 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   }
   auto actors = client::start(options, options.server.socket);
   if (!actors) return report(actors.error());
-  auto listening = server::start(
-      options.server.socket, make_api(**actors, {.search = options.search}),
-      limits_of(options));
+  auto listening = server::start(options.server.socket,
+                                 make_api(**actors, {.search = options.search}),
+                                 limits_of(options));
   if (!listening) return report(listening.error());
   log(log_level::info, "t2d " + version() + " with pid " +
                            std::to_string(::getpid()) + " has the store " +
@@ -86,16 +85,14 @@ exit_code run(std::span<const std::string> arguments) {
   const program self{.name = "t2d",
                      .summary = "Serves t2 on a Unix socket",
                      .version = version()};
-  const auto call =
-      parse_command_line(self, arguments, process_environment());
+  const auto call = parse_command_line(self, arguments, process_environment());
   if (!call) return report(call.error());
   if (!call->text.empty()) {
     std::cout << call->text << std::flush;
     return exit_code::ok;
   }
   const runtime_options& options = call->options.values;
-  if (auto begun = start_logging(options.log.level, options.log.file);
-      !begun) {
+  if (auto begun = start_logging(options.log.level, options.log.file); !begun) {
     return report(begun.error());
   }
   return serve(options, signals);

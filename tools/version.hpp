@@ -5,6 +5,8 @@
 namespace t2 {
 
 /// Of this build: `0.1.0`.
-inline std::string version() { return T2_VERSION; }
+inline std::string version() {
+  return T2_VERSION;
+}
 
 }  // namespace t2

@@ -70,7 +70,9 @@ child_process::~child_process() {
   if (err_fd_ >= 0) ::close(err_fd_);
 }
 
-void child_process::send(int signal) const { ::kill(pid_, signal); }
+void child_process::send(int signal) const {
+  ::kill(pid_, signal);
+}
 
 bool child_process::read_more(int milliseconds) {
   std::array<pollfd, 2> both{{{out_fd_, POLLIN, 0}, {err_fd_, POLLIN, 0}}};

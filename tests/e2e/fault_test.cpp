@@ -51,9 +51,8 @@ TEST_F(faults, a_replay_that_was_killed_goes_on_where_it_was) {
   const auto daemon = start_daemon();
   const auto log = folder_ / "out.jsonl";
   const std::vector<std::string> replay = {
-      "replay",  stream(60),      "--out", log.string(), "--concurrency", "2",
-      "--model", "base",          "--max-tokens",        "24",
-      "--json"};
+      "replay",  stream(60), "--out",        log.string(), "--concurrency", "2",
+      "--model", "base",     "--max-tokens", "24",         "--json"};
   {
     const auto running = start_t2(replay);
     ASSERT_TRUE(eventually([&] {
@@ -114,11 +113,9 @@ TEST_F(faults, a_daemon_that_was_killed_has_all_that_it_acknowledged) {
   const auto daemon = start_daemon();
   EXPECT_EQ(t2({"store", "check"}).code, 0);
   EXPECT_EQ(t2({"expert", "list", "--json"}).json().at("data").size(), 1u);
-  EXPECT_EQ(t2({"task", "show", "stories", "--json"})
-                .json()
-                .at("adaptations")
-                .size(),
-            1u);
+  EXPECT_EQ(
+      t2({"task", "show", "stories", "--json"}).json().at("adaptations").size(),
+      1u);
   auto adapt = quick_search();
   adapt.insert(adapt.begin(), {"adapt", "stories", "--json"});
   EXPECT_TRUE(t2(adapt).json().at("reused").get<bool>());
@@ -126,11 +123,10 @@ TEST_F(faults, a_daemon_that_was_killed_has_all_that_it_acknowledged) {
 
 TEST_F(faults, a_store_that_somebody_else_has_is_said_to_be_busy) {
   const auto daemon = start_daemon();
-  const auto refused = t2({"expert", "list", "--server-socket",
-                           (folder_ / "other.sock").string()});
+  const auto refused = t2(
+      {"expert", "list", "--server-socket", (folder_ / "other.sock").string()});
   EXPECT_EQ(refused.code, 5);
-  EXPECT_NE(refused.err.find(std::to_string(daemon->pid())),
-            std::string::npos)
+  EXPECT_NE(refused.err.find(std::to_string(daemon->pid())), std::string::npos)
       << refused.err;
   // A second daemon too, and the first one goes on.
   child_process second({T2D_BINARY}, environment_);
@@ -141,8 +137,8 @@ TEST_F(faults, a_store_that_somebody_else_has_is_said_to_be_busy) {
 TEST_F(faults, ctrl_c_ends_a_question_and_its_work) {
   const auto daemon = start_daemon();
   const std::vector<std::string> endless = {
-      "ask", "--model", "base", "--max-tokens", "500", "--temperature", "1",
-      "Once upon a time"};
+      "ask", "--model",       "base", "--max-tokens",
+      "500", "--temperature", "1",    "Once upon a time"};
   // Whether this one is caught in the middle is up to the machine.
   int caught = 0;
   for (int i = 0; i < 5; ++i) {
@@ -160,7 +156,8 @@ TEST_F(faults, ctrl_c_ends_a_command_that_has_no_daemon) {
   const auto asking =
       start_t2({"replay", stream(500), "--model", "base", "--out",
                 (folder_ / "out.jsonl").string(), "--max-tokens", "64"});
-  ASSERT_TRUE(eventually([&] { return !content(folder_ / "out.jsonl").empty(); }));
+  ASSERT_TRUE(
+      eventually([&] { return !content(folder_ / "out.jsonl").empty(); }));
   asking->send(SIGINT);
   EXPECT_EQ(asking->wait(), 130) << asking->err();
   // The store was closed, so it opens at once.
@@ -169,8 +166,8 @@ TEST_F(faults, ctrl_c_ends_a_command_that_has_no_daemon) {
 
 TEST_F(faults, a_daemon_lets_an_answer_end_when_it_is_asked_to_stop) {
   const auto daemon = start_daemon();
-  const auto asking = start_t2({"ask", "--model", "base", "--max-tokens",
-                                "200", "Once upon a time"});
+  const auto asking = start_t2(
+      {"ask", "--model", "base", "--max-tokens", "200", "Once upon a time"});
   ASSERT_TRUE(asking->wait_for(" "));
   daemon->send(SIGTERM);
   EXPECT_EQ(asking->wait(), 0) << asking->err();
@@ -193,9 +190,9 @@ TEST_F(faults, mistakes_are_named_with_what_was_meant) {
   says({"ask"}, 2, "TEXT");
   says({"task", "add", "x", "--examples", "/nowhere.jsonl"}, 3,
        "/nowhere.jsonl");
-  says({"task", "add", "x", "--examples",
-        file("bad.jsonl", "{\"prompt\":1}\n")},
-       2, "bad.jsonl:1");
+  says(
+      {"task", "add", "x", "--examples", file("bad.jsonl", "{\"prompt\":1}\n")},
+      2, "bad.jsonl:1");
   says({"task", "show", "nothing"}, 3, "nothing");
   says({"expert", "show", "nothing"}, 3, "nothing");
   says({"ask", "--model", "nothing", "x"}, 3, "nothing");
@@ -208,8 +205,8 @@ TEST_F(faults, mistakes_are_named_with_what_was_meant) {
 }
 
 TEST_F(faults, a_model_that_is_missing_is_named) {
-  for (const std::string& program : {std::string(T2_BINARY),
-                                     std::string(T2D_BINARY)}) {
+  for (const std::string& program :
+       {std::string(T2_BINARY), std::string(T2D_BINARY)}) {
     std::vector<std::string> command = {program, "--model-path", "/nowhere"};
     if (program == T2_BINARY) {
       command.insert(command.begin() + 1, {"ask", "hello"});

@@ -90,16 +90,16 @@ class playground : public testing::Test {
     const auto data = file("data.txt",
                            "\"Hello,\" said the bird.\n\n\"Yes,\" said Tom.\n\n"
                            "\"No, no,\" said Sue.\n\nThe cat said, \"Hi.\"\n");
-    const auto trained = t2({"expert", "train", name, "--data", data,
-                             "--steps", "3", "--batch", "2", "--max-tokens",
-                             "32", "--validation", "0.25", "--validate-every",
-                             "1", "--learning-rate", "0.02", "--seed", seed});
+    const auto trained = t2({"expert", "train", name, "--data", data, "--steps",
+                             "3", "--batch", "2", "--max-tokens", "32",
+                             "--validation", "0.25", "--validate-every", "1",
+                             "--learning-rate", "0.02", "--seed", seed});
     ASSERT_EQ(trained.code, 0) << trained.err;
   }
 
   std::vector<std::string> quick_search() const {
     return {"--search-population", "4", "--search-iterations", "2",
-            "--search-survivors", "1"};
+            "--search-survivors",  "1"};
   }
 
   temporary_folder folder_;

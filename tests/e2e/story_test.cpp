@@ -56,8 +56,8 @@ TEST_F(story, a_daemon_adapts_a_task_once_and_answers_its_stream) {
   }
   const auto out = (folder_ / "out.jsonl").string();
   const std::vector<std::string> replay = {
-      "replay",       file("stream.jsonl", stream), "--out", out,
-      "--max-tokens", "8",                          "--json"};
+      "replay", file("stream.jsonl", stream), "--out", out, "--max-tokens", "8",
+      "--json"};
   const auto summary = t2(replay).json();
   EXPECT_EQ(summary.at("answered"), 8);
   EXPECT_EQ(summary.at("cache_hits"), 8);
@@ -80,8 +80,8 @@ TEST_F(story, a_daemon_adapts_a_task_once_and_answers_its_stream) {
 
 TEST_F(story, the_same_commands_work_without_a_daemon) {
   train("talk", "1");
-  ASSERT_EQ(t2({"task", "add", "stories", "--examples", examples(),
-                "--reward", "logprob"})
+  ASSERT_EQ(t2({"task", "add", "stories", "--examples", examples(), "--reward",
+                "logprob"})
                 .code,
             0);
   auto adapt = quick_search();
@@ -96,10 +96,10 @@ TEST_F(story, the_same_commands_work_without_a_daemon) {
   // The daemon finds what was done without it, and answers alike.
   const auto daemon = start_daemon();
   EXPECT_TRUE(t2(adapt).json().at("reused").get<bool>());
-  EXPECT_EQ(t2({"ask", "--model", "base", "--max-tokens", "12",
-                "Once upon a time"})
-                .out,
-            asked.out);
+  EXPECT_EQ(
+      t2({"ask", "--model", "base", "--max-tokens", "12", "Once upon a time"})
+          .out,
+      asked.out);
 }
 
 TEST_F(story, an_expert_travels_as_a_file) {
@@ -129,13 +129,12 @@ TEST_F(story, an_expert_travels_as_a_file) {
 
   // A file that was cut, and one that is no expert.
   file("cut.safetensors", content(path).substr(0, 100));
-  EXPECT_EQ(t2({"expert", "import", "bad",
-                (folder_ / "cut.safetensors").string()})
-                .code,
-            4);
-  EXPECT_EQ(t2({"expert", "import", "bad", file("no.safetensors", "hello")})
-                .code,
-            4);
+  EXPECT_EQ(
+      t2({"expert", "import", "bad", (folder_ / "cut.safetensors").string()})
+          .code,
+      4);
+  EXPECT_EQ(
+      t2({"expert", "import", "bad", file("no.safetensors", "hello")}).code, 4);
 }
 
 TEST_F(story, a_conversation_remembers_what_was_said) {
@@ -147,9 +146,9 @@ TEST_F(story, a_conversation_remembers_what_was_said) {
       "{% for m in messages %}[{{ m.role }}: {{ m.content }}] {% endfor %}";
   std::ofstream(model / "tokenizer_config.json") << settings.dump();
 
-  const std::vector<std::string> chat = {"chat", "--model-path",
-                                         model.string(), "--model", "base",
-                                         "--max-tokens", "8"};
+  const std::vector<std::string> chat = {
+      "chat", "--model-path", model.string(), "--model", "base", "--max-tokens",
+      "8"};
   const auto talked = t2(chat, "Hello there\nAnd then?\n");
   ASSERT_EQ(talked.code, 0) << talked.err;
   const auto end = talked.out.find('\n');
@@ -159,8 +158,8 @@ TEST_F(story, a_conversation_remembers_what_was_said) {
   ASSERT_FALSE(first.empty());
 
   // The second answer is the one to the whole conversation, asked at once.
-  auto prompt = "[user: Hello there] [assistant: " + first +
-                "] [user: And then?] ";
+  auto prompt =
+      "[user: Hello there] [assistant: " + first + "] [user: And then?] ";
   EXPECT_EQ(t2({"ask", "--model", "base", "--max-tokens", "8", prompt}).out,
             second + "\n");
   // The plain model has no template to talk by.
@@ -175,9 +174,8 @@ TEST_F(story, a_store_is_copied_while_it_is_in_use) {
   train("talk", "1");
   const auto copy = (folder_ / "copy.db").string();
   ASSERT_EQ(t2({"store", "backup", copy}).code, 0);
-  const auto listed =
-      t2({"expert", "list", "--json", "--store-path", copy, "--server-socket",
-          (folder_ / "none.sock").string()});
+  const auto listed = t2({"expert", "list", "--json", "--store-path", copy,
+                          "--server-socket", (folder_ / "none.sock").string()});
   ASSERT_EQ(listed.code, 0) << listed.err;
   EXPECT_EQ(listed.json().at("data").at(0).at("name"), "talk");
 }

@@ -128,14 +128,13 @@ TEST_F(api, models_are_base_and_auto_and_what_was_registered) {
 }
 
 TEST_F(api, a_task_comes_back_as_it_was_registered) {
-  const json task = {
-      {"name", "kept"},
-      {"reward", "exact"},
-      {"description", "words"},
-      {"options", json::object()},
-      {"examples",
-       {{{"id", "one"}, {"prompt", "p"}, {"answer", "a"}},
-        {{"id", "two"}, {"prompt", "q"}, {"answer", "b"}}}}};
+  const json task = {{"name", "kept"},
+                     {"reward", "exact"},
+                     {"description", "words"},
+                     {"options", json::object()},
+                     {"examples",
+                      {{{"id", "one"}, {"prompt", "p"}, {"answer", "a"}},
+                       {{"id", "two"}, {"prompt", "q"}, {"answer", "b"}}}}};
   ASSERT_EQ(ask("POST", "/v1/tasks", task.dump()).status, 201);
   const auto taken = ask("POST", "/v1/tasks", task.dump());
   EXPECT_EQ(taken.status, 409);
@@ -150,9 +149,8 @@ TEST_F(api, a_task_comes_back_as_it_was_registered) {
 }
 
 TEST_F(api, a_stream_says_the_same_as_a_whole_answer) {
-  json body = {{"model", "base"},
-               {"prompt", "Once upon a time"},
-               {"max_tokens", 24}};
+  json body = {
+      {"model", "base"}, {"prompt", "Once upon a time"}, {"max_tokens", 24}};
   const auto whole = complete(body);
   ASSERT_EQ(whole.status, 200) << whole.body;
   EXPECT_EQ(whole.body.at("t2").at("strategy"), "base");
@@ -197,7 +195,10 @@ TEST_F(api, equal_seeds_draw_equal_answers) {
                      {"max_tokens", 32},
                      {"temperature", 1.5},
                      {"seed", seed}})
-        .body.at("choices").at(0).at("text").get<std::string>();
+        .body.at("choices")
+        .at(0)
+        .at("text")
+        .get<std::string>();
   };
   EXPECT_EQ(draw(1), draw(1));
   EXPECT_NE(draw(1), draw(2));
@@ -206,7 +207,9 @@ TEST_F(api, equal_seeds_draw_equal_answers) {
 TEST_F(api, an_answer_ends_before_a_stop_text) {
   const std::string all =
       complete({{"model", "base"}, {"prompt", "Once"}, {"max_tokens", 40}})
-          .body.at("choices").at(0).at("text");
+          .body.at("choices")
+          .at(0)
+          .at("text");
   const auto at = all.find('.');
   ASSERT_NE(at, std::string::npos) << all;
   const auto stopped = complete({{"model", "base"},

@@ -30,8 +30,7 @@ TEST(event_stream, gives_the_same_events_however_the_text_is_cut) {
 }
 
 TEST(event_stream, keeps_colons_and_spaces_of_the_data) {
-  EXPECT_EQ(cut("data:  a: b\n\n", 100),
-            (std::vector<std::string>{"| a: b"}));
+  EXPECT_EQ(cut("data:  a: b\n\n", 100), (std::vector<std::string>{"| a: b"}));
 }
 
 }  // namespace

@@ -96,7 +96,8 @@ TEST(completion_form, refuses_hostile_json) {
   for (const std::string& body :
        {std::string("{"), std::string("[]"), std::string("nonsense"),
         std::string(R"({"prompt":"\ud800"})"),
-        std::string("{\"prompt\":\"\xff\"}"), std::string(R"({"prompt":1e999})"),
+        std::string("{\"prompt\":\"\xff\"}"),
+        std::string(R"({"prompt":1e999})"),
         "{\"prompt\":" + std::string(200'000, '[') + "}",
         std::string("{}{}")}) {
     const auto request = parse_completion(body, completion_kind::text);

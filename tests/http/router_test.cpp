@@ -53,8 +53,7 @@ TEST(router, finds_the_handler_by_method_and_path) {
 TEST(router, decodes_captured_segments_and_the_query) {
   EXPECT_EQ(ask("GET", "/v1/tasks/a%2Fb%20c?x=1%2B2&y=p+q&z").body,
             "GET /v1/tasks/{name} name=a/b c ?x=1+2 ?y=p q ?z=");
-  EXPECT_EQ(ask("GET", "/v1/tasks/%41").body,
-            "GET /v1/tasks/{name} name=A");
+  EXPECT_EQ(ask("GET", "/v1/tasks/%41").body, "GET /v1/tasks/{name} name=A");
 }
 
 TEST(router, an_encoded_slash_does_not_reach_another_path) {

@@ -41,31 +41,31 @@ class http_server : public testing::Test {
   http_server() {
     limits_.body_bytes = 1000;
     limits_.header_bytes = 2000;
-    routes_.add("POST", "/echo",
-                [](http_request request, std::shared_ptr<exchange> answer) {
-                  answer->reply({.content_type = "text/plain",
-                                 .body = request.content_type + "|" +
-                                         request.body});
-                });
+    routes_.add(
+        "POST", "/echo",
+        [](http_request request, std::shared_ptr<exchange> answer) {
+          answer->reply({.content_type = "text/plain",
+                         .body = request.content_type + "|" + request.body});
+        });
     routes_.add(
         "POST", "/large",
         [](http_request request, std::shared_ptr<exchange> answer) {
           answer->reply({.body = std::to_string(request.body.size())});
         },
         1u << 20);
-    routes_.add("GET", "/forever", [this](http_request,
-                                          std::shared_ptr<exchange> answer) {
-      answer->event("progress", "begun");
-      answer->on_leave([this] { left_.happen(); });
-      held_ = std::move(answer);
-      begun_.happen();
-    });
-    routes_.add("GET", "/silent", [this](http_request,
-                                         std::shared_ptr<exchange> answer) {
-      answer->on_leave([this] { left_.happen(); });
-      held_ = std::move(answer);
-      begun_.happen();
-    });
+    routes_.add("GET", "/forever",
+                [this](http_request, std::shared_ptr<exchange> answer) {
+                  answer->event("progress", "begun");
+                  answer->on_leave([this] { left_.happen(); });
+                  held_ = std::move(answer);
+                  begun_.happen();
+                });
+    routes_.add("GET", "/silent",
+                [this](http_request, std::shared_ptr<exchange> answer) {
+                  answer->on_leave([this] { left_.happen(); });
+                  held_ = std::move(answer);
+                  begun_.happen();
+                });
     routes_.add("GET", "/flood",
                 [this](http_request, std::shared_ptr<exchange> answer) {
                   answer->on_leave([this] { left_.happen(); });
@@ -203,8 +203,8 @@ TEST_F(http_server, refuses_what_is_not_http) {
 TEST_F(http_server, half_a_request_has_no_effect) {
   start();
   const std::string whole = post("never answered");
-  for (const std::size_t cut : {std::size_t{1}, std::size_t{10},
-                                whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t cut :
+       {std::size_t{1}, std::size_t{10}, whole.size() / 2, whole.size() - 1}) {
     raw_peer peer(socket_);
     peer.say(whole.substr(0, cut));
   }
@@ -228,10 +228,12 @@ TEST_F(http_server, refuses_a_body_that_the_route_does_not_take) {
   const std::string body(1001, 'x');
   EXPECT_TRUE(ask(post(body)).starts_with("HTTP/1.1 413 "));
   EXPECT_TRUE(ask("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "3e9\r\n" + body + "\r\n0\r\n\r\n")
+                  "3e9\r\n" +
+                  body + "\r\n0\r\n\r\n")
                   .starts_with("HTTP/1.1 413 "));
   EXPECT_TRUE(ask("POST /large HTTP/1.1\r\nConnection: close\r\n"
-                  "Content-Length: 1001\r\n\r\n" + body)
+                  "Content-Length: 1001\r\n\r\n" +
+                  body)
                   .ends_with("\r\n\r\n1001"));
 }
 
@@ -239,8 +241,9 @@ TEST_F(http_server, bounds_the_bodies_of_all_requests_together) {
   limits_.bodies_bytes = 1500;
   start();
   raw_peer first(socket_);
-  first.say("POST /echo HTTP/1.1\r\nExpect: 100-continue\r\n"
-            "Content-Length: 1000\r\n\r\n");
+  first.say(
+      "POST /echo HTTP/1.1\r\nExpect: 100-continue\r\n"
+      "Content-Length: 1000\r\n\r\n");
   EXPECT_EQ(first.hear_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   const std::string body(800, 'x');
   EXPECT_TRUE(ask(post(body)).starts_with("HTTP/1.1 503 "));
@@ -290,14 +293,13 @@ TEST_F(http_server, streams_events_that_another_thread_makes) {
   start();
   const http_client client({.socket = socket_});
   int next = 0;
-  const auto reply = client.stream("GET", "/thread", "",
-                                   [&](server_event event) {
-                                     EXPECT_EQ(event.name, "n");
-                                     EXPECT_EQ(event.data,
-                                               std::to_string(next));
-                                     ++next;
-                                     return true;
-                                   });
+  const auto reply =
+      client.stream("GET", "/thread", "", [&](server_event event) {
+        EXPECT_EQ(event.name, "n");
+        EXPECT_EQ(event.data, std::to_string(next));
+        ++next;
+        return true;
+      });
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->content_type, "text/event-stream");
   EXPECT_EQ(next, 100);
@@ -417,7 +419,8 @@ TEST_F(http_server, an_interrupt_ends_a_blocked_client) {
 TEST_F(http_server, a_client_sees_a_refusal_of_a_body_it_is_still_sending) {
   start();
   const http_client client({.socket = socket_});
-  const auto reply = client.request("POST", "/echo", std::string(3'000'000, 'x'));
+  const auto reply =
+      client.request("POST", "/echo", std::string(3'000'000, 'x'));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->status, 413);
 }

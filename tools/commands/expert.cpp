@@ -48,16 +48,15 @@ result<exit_code> train(session& here) {
   ordered_json body = {{"data", *std::move(data)}};
   std::string format = given.get<std::string>("format");
   if (format == "auto") {
-    format = std::filesystem::path(file).extension() == ".txt" ? "text"
-                                                               : "jsonl";
+    format =
+        std::filesystem::path(file).extension() == ".txt" ? "text" : "jsonl";
   }
   body["format"] = format;
   for (const char* name : {"objective", "targets", "norm", "parametrisation"}) {
     if (given.given(name)) body[name] = given.get<std::string>(name);
   }
-  for (const char* name :
-       {"steps", "batch", "validate_every", "max_tokens", "seed",
-        "checkpoint_every"}) {
+  for (const char* name : {"steps", "batch", "validate_every", "max_tokens",
+                           "seed", "checkpoint_every"}) {
     if (given.given(name)) body[name] = given.get<std::int64_t>(name);
   }
   for (const char* name :
@@ -86,8 +85,7 @@ result<exit_code> train(session& here) {
                           .width = terminal_width(2, here.env())});
         }
         bar->show(progress.value("step", std::size_t{0}),
-                  "loss " + number_text(progress.at("loss")) +
-                      ", validation " +
+                  "loss " + number_text(progress.at("loss")) + ", validation " +
                       number_text(progress.at("validation_loss")));
       });
   bar.reset();
@@ -111,7 +109,8 @@ result<exit_code> list(session& here) {
               {"CREATED"},
               {"DESCRIPTION"}});
   for (const auto& one : experts->at("data")) {
-    rows.add_row({one.value("name", ""), std::to_string(one.value("version", 0)),
+    rows.add_row({one.value("name", ""),
+                  std::to_string(one.value("version", 0)),
                   one.value("base", "").substr(0, 12),
                   print_time(one.value("created", std::int64_t{0})),
                   one.value("description", "")});
@@ -132,7 +131,7 @@ result<exit_code> show(session& here) {
   table rows({{""}, {""}});
   for (const auto& [name, value] : version->items()) {
     if (name == "object") continue;
-    rows.add_row({name, name == "created" ? print_time(value)
+    rows.add_row({name, name == "created"   ? print_time(value)
                         : value.is_string() ? value.get<std::string>()
                                             : dump_json(value)});
   }
@@ -157,13 +156,12 @@ result<exit_code> history(session& here) {
               {"SIZE", alignment::right},
               {"SHA256"}});
   for (const auto& one : versions->at("data")) {
-    rows.add_row(
-        {std::to_string(one.value("version", 0)),
-         print_time(one.value("created", std::int64_t{0})),
-         std::to_string(one.value("parent", 0)), one.value("norm", ""),
-         one.value("targets", ""),
-         approximate_byte_size(one.value("bytes", std::int64_t{0})),
-         one.value("sha256", "").substr(0, 12)});
+    rows.add_row({std::to_string(one.value("version", 0)),
+                  print_time(one.value("created", std::int64_t{0})),
+                  std::to_string(one.value("parent", 0)), one.value("norm", ""),
+                  one.value("targets", ""),
+                  approximate_byte_size(one.value("bytes", std::int64_t{0})),
+                  one.value("sha256", "").substr(0, 12)});
   }
   here.print_table(rows);
   return exit_code::ok;
@@ -315,8 +313,7 @@ std::vector<command_entry> expert_commands() {
            history},
           {{.name = "expert rollback",
             .summary = "Make an older version current",
-            .positionals = {name,
-                            {.name = "VERSION", .help = "its number"}}},
+            .positionals = {name, {.name = "VERSION", .help = "its number"}}},
            rollback},
           {{.name = "expert export",
             .summary = "Write a version to a file",

@@ -72,11 +72,13 @@ result<ordered_json> plan_form(session& here, const model_config& config) {
                                plan_kind::factored, plan_kind::delta}) {
     request.plan = kind;
     const memory_plan plan = plan_memory(config, request);
-    plans[std::string(to_string(kind))] = {
-        {"weights", plan.weights},         {"factors", plan.factors},
-        {"dense", plan.dense},             {"kv", plan.kv},
-        {"activations", plan.activations}, {"logits", plan.logits},
-        {"total", plan.total()}};
+    plans[std::string(to_string(kind))] = {{"weights", plan.weights},
+                                           {"factors", plan.factors},
+                                           {"dense", plan.dense},
+                                           {"kv", plan.kv},
+                                           {"activations", plan.activations},
+                                           {"logits", plan.logits},
+                                           {"total", plan.total()}};
   }
   return ordered_json{{"dtype", full ? "float32" : "bfloat16"},
                       {"targets", to_string(*targets)},

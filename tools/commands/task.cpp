@@ -22,7 +22,8 @@ result<exit_code> add(session& here) {
       read_task_file(here.arguments().get<std::string>("examples"));
   if (!lines) return lines.error();
   ordered_json examples = ordered_json::array();
-  for (const auto& line : *lines) examples.push_back(ordered_json(to_json(line)));
+  for (const auto& line : *lines)
+    examples.push_back(ordered_json(to_json(line)));
   ordered_json body = {
       {"name", here.positional(0)},
       {"reward", here.arguments().get<std::string>("reward")},
@@ -159,15 +160,14 @@ result<exit_code> adapt(session& here) {
           bar.emplace(here.err(),
                       progress_bar::settings{
                           .label = "adapting",
-                          .total = progress.value("iterations",
-                                                  std::size_t{0}),
+                          .total = progress.value("iterations", std::size_t{0}),
                           .unit = "iterations",
                           .live = is_terminal(2),
                           .width = terminal_width(2, here.env())});
         }
         bar->show(progress.value("iteration", std::size_t{0}),
-                  "best " + number_text(progress.at("best_score")) +
-                      ", base " + number_text(progress.at("base_score")));
+                  "best " + number_text(progress.at("best_score")) + ", base " +
+                      number_text(progress.at("base_score")));
       });
   bar.reset();
   if (!report) return report.error();
