@@ -82,7 +82,8 @@ class supervisor_state {
   std::vector<kept_promise<bool>> stopped_;
 };
 
-using supervisor = caf::stateful_actor<supervisor_state, supervisor_actor::base>;
+using supervisor =
+    caf::stateful_actor<supervisor_state, supervisor_actor::base>;
 
 supervisor_actor::behavior_type run_supervisor(supervisor* self,
                                                supervision_options options,

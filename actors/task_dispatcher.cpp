@@ -58,8 +58,8 @@ void task_dispatcher_state::ask(ticket t, const query_ref& question,
   if (failure_) return refuse(*failure_);
   std::chrono::duration<double> limit = options_.deadline;
   if (question->deadline_seconds) {
-    limit = std::min(limit,
-                     std::chrono::duration<double>(*question->deadline_seconds));
+    limit = std::min(
+        limit, std::chrono::duration<double>(*question->deadline_seconds));
   }
   const steady_time deadline =
       self_->clock().now() +

@@ -434,8 +434,7 @@ TEST_F(client_with_a_real_model, tells_callers_of_a_crash_and_recovers) {
   asking answer(c, long_query(), [&] { begun.set_value(); });
   begun.get_future().wait();
 
-  // A job that throws ends alone; an engine that is killed takes its answers
-  // with it, and comes back.
+  // An engine that is killed takes its answers with it, and comes back.
   std::promise<peers_ref> met;
   caf::anon_send(client_access::actors(c).front, call_atom_v,
                  front_call_ref(std::make_shared<front_call>(
