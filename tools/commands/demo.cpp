@@ -32,7 +32,8 @@ class working_folder {
     return made;
   }
   working_folder(working_folder&& other) noexcept
-      : path_(std::move(other.path_)), ours_(std::exchange(other.ours_, false)) {}
+      : path_(std::move(other.path_)),
+        ours_(std::exchange(other.ours_, false)) {}
   ~working_folder() {
     std::error_code ignored;
     if (ours_) std::filesystem::remove_all(path_, ignored);
@@ -56,17 +57,16 @@ result<exit_code> demo(session& here) {
   options.values.model.svd_cache = (folder->path() / "svd").string();
   options.values.store.path = (folder->path() / "store.db").string();
   options.values.server.socket = (folder->path() / "t2.sock").string();
-  const auto told = run_demo(
-      {.options = options,
-       .experts = assets / "experts",
-       .held_out = static_cast<std::size_t>(
-           here.arguments().get<std::int64_t>("documents")),
-       .queries = static_cast<std::size_t>(
-           here.arguments().get<std::int64_t>("queries"))},
-      here.signals(),
-      [&](const std::string& line) {
-        if (!here.json()) here.out() << line << std::endl;
-      });
+  const auto told =
+      run_demo({.options = options,
+                .experts = assets / "experts",
+                .held_out = static_cast<std::size_t>(
+                    here.arguments().get<std::int64_t>("documents")),
+                .queries = static_cast<std::size_t>(
+                    here.arguments().get<std::int64_t>("queries"))},
+               here.signals(), [&](const std::string& line) {
+                 if (!here.json()) here.out() << line << std::endl;
+               });
   if (!told) return told.error();
   if (here.json()) here.print_json(*told);
   return exit_code::ok;
