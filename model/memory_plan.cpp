@@ -36,16 +36,6 @@ std::int64_t activation_bytes(const model_config& c, std::int64_t rows,
 
 }  // namespace
 
-std::string_view to_string(plan_kind kind) {
-  switch (kind) {
-    case plan_kind::base: return "base";
-    case plan_kind::dense: return "dense";
-    case plan_kind::factored: return "factored";
-    case plan_kind::delta: return "delta";
-  }
-  return "unknown";
-}
-
 std::int64_t weight_bytes(const model_config& config, c10::ScalarType dtype) {
   return config.parameters() * size_of(dtype);
 }
@@ -74,12 +64,15 @@ std::int64_t kv_bytes_per_token(const model_config& config,
 memory_plan plan_memory(const model_config& config,
                         const memory_request& request) {
   const svf_layout layout{config, request.targets};
-  const bool uses_factors = request.plan == plan_kind::factored ||
-                            request.plan == plan_kind::delta;
-  const bool is_dense = request.plan == plan_kind::dense;
+  const bool uses_factors = request.plan != linear_plan::base;
+  const bool is_dense = request.plan == linear_plan::dense;
+  const std::int64_t packed_head =
+      config.tied_embeddings
+          ? config.vocabulary * config.hidden * size_of(request.dtype)
+          : 0;
   constexpr std::int64_t float_size = 4;  // logits are float32
   return {
-      .weights = weight_bytes(config, request.dtype),
+      .weights = weight_bytes(config, request.dtype) + packed_head,
       .factors = uses_factors ? factor_bytes(layout, request.dtype) : 0,
       .dense = is_dense ? request.dense_copies *
                               dense_bytes(layout, request.dtype)

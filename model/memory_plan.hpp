@@ -8,20 +8,16 @@
 #include <string_view>
 #include <vector>
 
+#include "model/linear_plan.hpp"
 #include "model/model_config.hpp"
 #include "model/projection.hpp"
 
 namespace t2 {
 
-/// How adapted projections are computed (DESIGN: linear plans).
-enum class plan_kind : std::uint8_t { base, dense, factored, delta };
-
-std::string_view to_string(plan_kind kind);
-
 struct memory_request {
   c10::ScalarType dtype = c10::ScalarType::BFloat16;
   svf_targets targets = svf_targets::all;
-  plan_kind plan = plan_kind::base;
+  linear_plan plan = linear_plan::base;
   /// Positions held by the KV cache, all sequences together.
   std::int64_t kv_tokens = 0;
   /// Rows of one packed step, and how many of them want logits.
@@ -31,7 +27,8 @@ struct memory_request {
   std::int64_t dense_copies = 1;
 };
 
-/// Bytes of each part. All exact but `activations`, an upper bound.
+/// Bytes of each part. All exact but `activations`, an upper bound, and `kv`,
+/// which leaves out some positions of padding in each sequence.
 struct memory_plan {
   std::int64_t weights = 0;
   std::int64_t factors = 0;
@@ -59,9 +56,9 @@ std::int64_t kv_bytes_per_token(const model_config& config,
                                 c10::ScalarType dtype);
 
 /// What a model of this shape takes. The base plan has weights, KV cache and
-/// workspace; dense adds its copies of W' (the factors they come from are
-/// mapped from the SVD cache, not held); factored and delta add the factors
-/// (the weights stay: rows of the base use them).
+/// workspace; a head that is tied to the embedding counts beside it, since it
+/// is packed for its products. The other plans add the factors (the weights
+/// stay: rows of the base use them), dense its copies of W' as well.
 memory_plan plan_memory(const model_config& config,
                         const memory_request& request);
 

@@ -53,25 +53,25 @@ TEST(memory_plan, counts_factors_copies_and_cache_of_8b_by_hand) {
 TEST(memory_plan, charges_each_plan_for_what_it_holds) {
   const auto config = *preset_shape("llama-135m");
   memory_request request{.dtype = c10::kFloat, .kv_tokens = 4096};
-  const auto with = [&](plan_kind plan) {
+  const auto with = [&](linear_plan plan) {
     request.plan = plan;
     return plan_memory(config, request);
   };
-  const auto base = with(plan_kind::base);
-  EXPECT_EQ(base.weights, 134'515'008 * 4);
+  const auto base = with(linear_plan::base);
+  EXPECT_EQ(base.weights, (134'515'008 + 49152 * 576) * 4);  // tied head
   EXPECT_EQ(base.factors + base.dense, 0);
   EXPECT_EQ(base.kv, 4096 * 2 * 30 * 3 * 64 * 4);
   EXPECT_EQ(base.logits, 64 * 49152 * 4);
   EXPECT_GT(base.activations, 0);
   const svf_layout layout{config, svf_targets::all};
-  EXPECT_EQ(with(plan_kind::dense).total() - base.total(),
-            dense_bytes(layout, c10::kFloat));
-  EXPECT_EQ(with(plan_kind::factored).total() - base.total(),
+  EXPECT_EQ(with(linear_plan::dense).total() - base.total(),
+            dense_bytes(layout, c10::kFloat) + factor_bytes(layout, c10::kFloat));
+  EXPECT_EQ(with(linear_plan::factored).total() - base.total(),
             factor_bytes(layout, c10::kFloat));
-  EXPECT_EQ(with(plan_kind::delta).total(),
-            with(plan_kind::factored).total());
+  EXPECT_EQ(with(linear_plan::delta).total(),
+            with(linear_plan::factored).total());
   request.dense_copies = 3;
-  EXPECT_EQ(with(plan_kind::dense).dense,
+  EXPECT_EQ(with(linear_plan::dense).dense,
             3 * dense_bytes(layout, c10::kFloat));
 }
 

@@ -68,8 +68,8 @@ result<ordered_json> plan_form(session& here, const model_config& config) {
       .step_tokens = here.options().values.engine.step_tokens,
       .dense_copies = given.get<std::int64_t>("mixtures")};
   ordered_json plans = ordered_json::object();
-  for (const plan_kind kind : {plan_kind::base, plan_kind::dense,
-                               plan_kind::factored, plan_kind::delta}) {
+  for (const linear_plan kind : {linear_plan::base, linear_plan::dense,
+                               linear_plan::factored, linear_plan::delta}) {
     request.plan = kind;
     const memory_plan plan = plan_memory(config, request);
     plans[std::string(to_string(kind))] = {{"weights", plan.weights},
