@@ -24,7 +24,7 @@ cp tests/assets/smollm2/tokenizer*.json "$work/model/"
 ulimit -v $((20 * 1024 * 1024))
 t2() {
   /usr/bin/time -f "%e s, %M KiB at most" build/release/bin/t2 \
-    --model "$work/model" --store "$work/store.db" \
+    --model-path "$work/model" --store "$work/store.db" \
     --model-svd-cache "$work/svd" --socket "$work/t2.sock" "$@"
 }
 t2 model svd --targets attention

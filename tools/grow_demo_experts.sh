@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 t2() {
-  "$build/bin/t2" --model assets/stories260k --store "$work/store.db" \
+  "$build/bin/t2" --model-path assets/stories260k --store "$work/store.db" \
     --model-svd-cache "$work/svd" --socket "$work/t2.sock" --threads 1 "$@"
 }
 for kind in dialogue list refrain; do
