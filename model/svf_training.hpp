@@ -8,20 +8,11 @@
 
 #include "config/result.hpp"
 #include "model/singular_delta.hpp"
-#include "text/tokenizer.hpp"
+#include "model/training_batch.hpp"
 
 namespace t2 {
 
 class language_model;
-
-/// One text to learn from. The loss is −Σ_i weight_i · log p(tokens[i] |
-/// tokens[:i]) over i ≥ answer_begin; `weights` has one entry for each such i
-/// (next-token: 1; policy gradient: the advantage).
-struct training_row {
-  std::vector<token_id> tokens;
-  std::size_t answer_begin = 1;
-  std::vector<float> weights;
-};
 
 struct svf_gradient {
   double loss = 0;            // sum over rows

@@ -1,0 +1,47 @@
+#include "model/answer_loss.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+namespace t2 {
+namespace {
+
+constexpr std::int64_t logits_bytes = std::int64_t{64} << 20;
+
+}  // namespace
+
+answer_loss cross_entropy(const at::Tensor& hidden_ah,
+                          const at::Tensor& head_vh, const packed_rows& rows,
+                          bool with_gradient) {
+  const at::NoGradGuard no_gradient;
+  answer_loss out;
+  out.log_probabilities.reserve(rows.weights.size());
+  if (with_gradient) out.grad_hidden_ah = at::empty_like(hidden_ah);
+  const auto at_once =
+      std::max<std::int64_t>(1, logits_bytes / (4 * head_vh.size(0)));
+  for (std::int64_t a = 0; a < hidden_ah.size(0); a += at_once) {
+    const auto n = std::min(at_once, hidden_ah.size(0) - a);
+    const auto target = rows.target_a.narrow(0, a, n).unsqueeze(1);
+    auto log_p = at::log_softmax(
+        at::linear(hidden_ah.narrow(0, a, n), head_vh).to(at::kFloat), 1);
+    const auto chosen =
+        log_p.gather(1, target).squeeze(1).to(at::kCPU).to(at::kDouble);
+    const auto* values = chosen.const_data_ptr<double>();
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto weight = rows.weights[static_cast<std::size_t>(a + i)];
+      out.log_probabilities.push_back(values[i]);
+      out.loss -= static_cast<double>(weight) * values[i];
+    }
+    if (!with_gradient) continue;
+    auto d_logits = log_p.exp_();
+    d_logits.scatter_add_(1, target, at::full_like(target, -1, at::kFloat));
+    d_logits.mul_(rows.weight_a.narrow(0, a, n).unsqueeze(1));
+    out.grad_hidden_ah.narrow(0, a, n).copy_(
+        at::mm(d_logits.to(head_vh.scalar_type()), head_vh));
+  }
+  return out;
+}
+
+}  // namespace t2

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "model/training_batch.hpp"
+
+namespace t2 {
+
+/// The loss of a pass's answer tokens, and its gradient with respect to the
+/// hidden states that predict them.
+struct answer_loss {
+  double loss = 0;                         // −Σ weight · log p
+  std::vector<double> log_probabilities;   // A, nats
+  at::Tensor grad_hidden_ah;               // as the hidden states; may be unset
+};
+
+/// The head is not differentiated through a graph: ∂L/∂hidden is
+/// (softmax − one-hot) · head, for as many positions at a time as 64 MiB of
+/// float32 logits hold.
+answer_loss cross_entropy(const at::Tensor& hidden_ah,
+                          const at::Tensor& head_vh, const packed_rows& rows,
+                          bool with_gradient);
+
+}  // namespace t2

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/kernels.hpp"
+#include "model/model_config.hpp"
+#include "model/projection.hpp"
+
+namespace t2 {
+
+/// The projections of a differentiable forward pass: what is trained decides
+/// how they are recorded (SVF, LoRA, full weights).
+class trainable_linears {
+ public:
+  virtual ~trainable_linears() = default;
+  /// y = x W'ᵀ + bias, [B, out] from [B, in], both in the compute type.
+  virtual at::Tensor apply(std::int64_t layer, projection_kind kind,
+                           const at::Tensor& x_bn) const = 0;
+};
+
+/// The rest of the weights; any of them may require a gradient.
+struct graph_weights {
+  at::Tensor embedding_vh;
+  std::vector<at::Tensor> norms_h;  // float32, two a layer: attention's, MLP's
+  at::Tensor final_norm_h;          // float32
+};
+
+/// The decoder of the Llama family as autograd records it, over right-padded
+/// rows: ids int64 [rows, L] to hidden states after the last norm
+/// [rows × L, H] in `dtype`. The residual stream is float32, as in
+/// transformer. `rotary` holds at least L positions.
+at::Tensor hidden_states(const model_config& config,
+                         const graph_weights& weights,
+                         const kernels::rotary_table& rotary,
+                         const trainable_linears& linears,
+                         c10::ScalarType dtype, const at::Tensor& ids_bl);
+
+}  // namespace t2
