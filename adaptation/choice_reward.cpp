@@ -158,8 +158,8 @@ reward_evidence choice_reward::evidence(const example& e) const {
                            : reward_evidence::choice_likelihoods;
 }
 
-double choice_reward::of_text(std::string_view answer,
-                              const example& e) const {
+result<double> choice_reward::of_text(std::string_view answer,
+                                      const example& e) const {
   const auto found = chosen(answer, e);
   return found && found == chosen(e.answer, e) ? 1 : -1;
 }

@@ -18,7 +18,8 @@ class choice_reward : public reward {
  public:
   std::string_view name() const override { return "choice"; }
   reward_evidence evidence(const example& e) const override;
-  double of_text(std::string_view answer, const example& e) const override;
+  result<double> of_text(std::string_view answer,
+                         const example& e) const override;
   double of_likelihoods(std::span<const double> means,
                         const example& e) const override;
   result<void> check(const example& e) const override;

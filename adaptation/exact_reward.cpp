@@ -9,7 +9,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(space) - begin + 1);
 }
 
-double exact_reward::of_text(std::string_view answer, const example& e) const {
+result<double> exact_reward::of_text(std::string_view answer,
+                                     const example& e) const {
   return trimmed(answer) == trimmed(e.answer) ? 1 : -1;
 }
 

@@ -11,7 +11,8 @@ std::string_view trimmed(std::string_view text);
 class exact_reward : public reward {
  public:
   std::string_view name() const override { return "exact"; }
-  double of_text(std::string_view answer, const example& e) const override;
+  result<double> of_text(std::string_view answer,
+                         const example& e) const override;
   result<void> check(const example& e) const override;
 };
 

@@ -503,12 +503,17 @@ result<void> few_shot_search::tell(std::span<const search_answer> answers) {
   const auto* work = s.work ? std::get_if<generate_work>(&*s.work) : nullptr;
   if (work == nullptr || answers.size() != s.subjects.size())
     return error{ec::invalid_argument, "search: these answers were not asked"};
+  std::vector<judged_text> texts;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    texts.push_back({answers[i].text, &s.shots[s.subjects[i].shot].source});
+  const auto rewards = s.judge->of_texts(texts);
+  for (const auto& value : rewards)
+    if (!value) return value.error();
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const asked subject = s.subjects[i];
     s.tokens += static_cast<std::int64_t>(work->requests[i].prompt.size()) +
                 answers[i].tokens;
-    s.records[subject.record].rewards[subject.shot] = s.judge->of_text(
-        answers[i].text, s.shots[subject.shot].source);
+    s.records[subject.record].rewards[subject.shot] = *rewards[i];
   }
   s.answers += static_cast<std::int64_t>(answers.size());
   s.subjects.clear();

@@ -4,7 +4,7 @@
 
 namespace t2 {
 
-double logprob_reward::of_text(std::string_view, const example&) const {
+result<double> logprob_reward::of_text(std::string_view, const example&) const {
   return std::numeric_limits<double>::quiet_NaN();
 }
 

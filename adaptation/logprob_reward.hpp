@@ -12,7 +12,8 @@ class logprob_reward : public reward {
   reward_evidence evidence(const example&) const override {
     return reward_evidence::reference_likelihood;
   }
-  double of_text(std::string_view answer, const example& e) const override;
+  result<double> of_text(std::string_view answer,
+                         const example& e) const override;
   double of_likelihoods(std::span<const double> means,
                         const example& e) const override;
   result<void> check(const example& e) const override;

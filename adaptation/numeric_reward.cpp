@@ -155,8 +155,8 @@ std::optional<double> final_number(std::string_view text) {
   return last_number(text);
 }
 
-double numeric_reward::of_text(std::string_view answer,
-                               const example& e) const {
+result<double> numeric_reward::of_text(std::string_view answer,
+                                       const example& e) const {
   const auto found = final_number(answer), wanted = final_number(e.answer);
   if (!found || !wanted || !std::isfinite(*found)) return -1;
   const double tolerance = 1e-6 * std::max(1.0, std::abs(*wanted));

@@ -17,7 +17,8 @@ std::optional<double> final_number(std::string_view text);
 class numeric_reward : public reward {
  public:
   std::string_view name() const override { return "numeric"; }
-  double of_text(std::string_view answer, const example& e) const override;
+  result<double> of_text(std::string_view answer,
+                         const example& e) const override;
   result<void> check(const example& e) const override;
 };
 

@@ -10,14 +10,16 @@
 namespace t2 {
 namespace {
 
+using made_reward = result<std::shared_ptr<const reward>>;
+
 template <class T>
-std::shared_ptr<const reward> make_one() {
-  return std::make_shared<const T>();
+made_reward make_one(const reward_options&) {
+  return std::shared_ptr<const reward>{std::make_shared<const T>()};
 }
 
 struct entry {
   std::string_view name;
-  std::shared_ptr<const reward> (*make)();
+  made_reward (*make)(const reward_options&);
 };
 
 constexpr entry registry[] = {
@@ -33,10 +35,24 @@ double reward::of_likelihoods(std::span<const double>, const example&) const {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-result<std::shared_ptr<const reward>> make_reward(std::string_view name) {
+std::vector<result<double>> reward::of_texts(
+    std::span<const judged_text> texts, std::stop_token stop) const {
+  std::vector<result<double>> values;
+  values.reserve(texts.size());
+  for (const judged_text& text : texts) {
+    if (stop.stop_requested())
+      values.emplace_back(error{ec::cancelled, "reward: cancelled"});
+    else
+      values.push_back(of_text(text.answer, *text.source));
+  }
+  return values;
+}
+
+result<std::shared_ptr<const reward>> make_reward(
+    std::string_view name, const reward_options& options) {
   std::string known;
   for (const entry& e : registry) {
-    if (e.name == name) return e.make();
+    if (e.name == name) return e.make(options);
     known += (known.empty() ? "" : ", ") + std::string{e.name};
   }
   return error{ec::invalid_argument, "reward: expected one of " + known +

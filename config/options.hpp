@@ -63,6 +63,15 @@ struct search_options {
   std::int64_t survivors = 4;
 };
 
+/// What judges by running programs: the rewards python and command.
+struct reward_options {
+  std::vector<std::string> command = {};  // the verifier: a program, arguments
+  bool sandbox = true;                    // the verifier runs in the sandbox
+  std::int64_t workers = 0;               // programs at once; 0: one a core
+  double seconds = 10;                    // of one program
+  std::int64_t memory = 512 * mebibyte;   // of one process
+};
+
 struct route_options {
   std::string strategy = "auto";  // auto, base
   std::vector<std::string> labels = {"code", "math", "reasoning"};
@@ -80,6 +89,7 @@ struct runtime_options {
   store_settings store = {};
   server_options server = {};
   search_options search = {};
+  reward_options rewards = {};
   route_options route = {};
   log_options log = {};
 

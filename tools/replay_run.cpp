@@ -24,9 +24,9 @@ ordered_json score_of(const replay_query& query, const std::string& answer) {
   if (query.reward.empty() || !query.reference) return nullptr;
   const auto judge = make_reward(query.reward);
   if (!judge || !(*judge)->check(*query.reference)) return nullptr;
-  const double value = (*judge)->of_text(answer, *query.reference);
-  if (std::isnan(value)) return nullptr;
-  return value;
+  const auto value = (*judge)->of_text(answer, *query.reference);
+  if (!value || std::isnan(*value)) return nullptr;
+  return *value;
 }
 
 /// The next query would fail in the same way.

@@ -17,7 +17,7 @@ double judge(const char* name, const std::string& answer,
   e.id = "x";
   e.answer = reference;
   e.choices = std::move(choices);
-  return (*make_reward(name))->of_text(answer, e);
+  return *(*make_reward(name))->of_text(answer, e);
 }
 
 TEST(reward, is_known_by_name) {
@@ -138,7 +138,7 @@ TEST(logprob, is_the_mean_itself_and_reads_no_text) {
   const auto reward = *make_reward("logprob");
   EXPECT_EQ(reward->evidence({}), reward_evidence::reference_likelihood);
   EXPECT_EQ(reward->of_likelihoods(std::vector{-1.5}, {}), -1.5);
-  EXPECT_TRUE(std::isnan(reward->of_text("x", {})));
+  EXPECT_TRUE(std::isnan(*reward->of_text("x", {})));
 }
 
 TEST(reward, says_which_example_it_cannot_judge) {
