@@ -21,16 +21,20 @@ result<std::shared_ptr<const tokenizer>> tokenizer::load(
   auto json = read_file(file, max_file_bytes);
   if (!json) return json.error();
   if (!*json) return error{ec::not_found, file.string() + ": no such file"};
-  auto loaded =
-      attempt<std::shared_ptr<const tokenizer>>([&]() {
-        auto rust = std::make_unique<bridge>(
-            bridge{text_rust::load_tokenizer(bytes_of(**json))});
-        return std::shared_ptr<const tokenizer>(new tokenizer(std::move(rust)));
-      });
+  auto loaded = parse(**json);
   if (!loaded)
     return error{loaded.error().code,
                  file.string() + ": " + loaded.error().message};
   return loaded;
+}
+
+result<std::shared_ptr<const tokenizer>> tokenizer::parse(
+    std::string_view json) {
+  return attempt<std::shared_ptr<const tokenizer>>([&] {
+    auto rust = std::make_unique<bridge>(
+        bridge{text_rust::load_tokenizer(bytes_of(json))});
+    return std::shared_ptr<const tokenizer>(new tokenizer(std::move(rust)));
+  });
 }
 
 result<std::vector<token_id>> tokenizer::encode(std::string_view text,

@@ -28,6 +28,9 @@ class tokenizer {
   static result<std::shared_ptr<const tokenizer>> load(
       const std::filesystem::path& folder);
 
+  /// The same from the text of such a file.
+  static result<std::shared_ptr<const tokenizer>> parse(std::string_view json);
+
   ~tokenizer();
   tokenizer(const tokenizer&) = delete;
   tokenizer& operator=(const tokenizer&) = delete;

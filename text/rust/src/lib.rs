@@ -1,5 +1,5 @@
 //! The text room's Rust half: Hugging Face tokenizers and chat templates
-//! behind one bridge. See tokenizer.rs and chat/.
+//! behind one bridge. See tokenizer.rs, train.rs and chat/.
 
 mod chat;
 mod failure;
@@ -9,6 +9,7 @@ mod regex;
 mod split;
 mod stream;
 mod tokenizer;
+mod train;
 
 use failure::Outcome;
 use stream::Stream;
@@ -53,6 +54,13 @@ mod ffi {
         fn token_to_id(self: &Tokenizer, token: &[u8]) -> i32;
         fn is_special(self: &Tokenizer, id: i32) -> bool;
 
+        fn train_tokenizer(
+            text: &[u8],
+            ends: &[usize],
+            vocabulary: usize,
+            special_tokens: &[&str],
+        ) -> Result<String>;
+
         type Stream;
         fn new_stream(skip_special_tokens: bool) -> Box<Stream>;
         fn push(
@@ -80,6 +88,36 @@ mod ffi {
 
 fn load_tokenizer(json: &[u8]) -> Outcome<Box<Tokenizer>> {
     guard::guarded_deep(|| Tokenizer::load(json).map(Box::new))
+}
+
+/// `ends`: where each text ends within `text`.
+fn train_tokenizer(
+    text: &[u8],
+    ends: &[usize],
+    vocabulary: usize,
+    special_tokens: &[&str],
+) -> Outcome<String> {
+    guard::guarded(|| {
+        let mut texts = Vec::with_capacity(ends.len());
+        let mut begin = 0;
+        for (place, &end) in ends.iter().enumerate() {
+            match std::str::from_utf8(&text[begin..end]) {
+                Ok(one) => texts.push(one),
+                Err(error) => {
+                    return failure::fail(
+                        failure::Code::InvalidArgument,
+                        format!(
+                            "text {}: expected UTF-8, found another byte at {}",
+                            place + 1,
+                            error.valid_up_to()
+                        ),
+                    )
+                }
+            }
+            begin = end;
+        }
+        train::train(&texts, vocabulary, special_tokens)
+    })
 }
 
 fn new_stream(skip_special_tokens: bool) -> Box<Stream> {
