@@ -4,13 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
 for rule in \
-  'config:text|store|model|adaptation|actors|http|demo|tools' \
-  'text:store|model|adaptation|actors|http|demo|tools' \
-  'store:text|model|adaptation|actors|http|demo|tools' \
-  'model:store|adaptation|actors|http|demo|tools' \
+  'config:sandbox|text|store|model|adaptation|actors|http|demo|tools' \
+  'sandbox:text|store|model|adaptation|actors|http|demo|tools' \
+  'text:sandbox|store|model|adaptation|actors|http|demo|tools' \
+  'store:sandbox|text|model|adaptation|actors|http|demo|tools' \
+  'model:sandbox|store|adaptation|actors|http|demo|tools' \
   'adaptation:actors|http|demo|tools' \
   'actors:http|demo|tools' \
-  'http:demo|tools' \
+  'http:sandbox|demo|tools' \
   'demo:text|store|model|adaptation|actors|http|tools'; do
   room=${rule%%:*} above=${rule#*:}
   if grep -rnE "#include \"($above)/" "$room" --include='*.?pp'; then

@@ -24,6 +24,7 @@ packages=(
   libcaf-dev libboost1.81-dev libboost-program-options1.81-dev
   libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libsqlite3-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev
+  bubblewrap libseccomp-dev
   python3-venv curl
 )
 # A rustup toolchain serves as well as Debian's.
