@@ -16,6 +16,15 @@ std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+/// Fields that rewards read, by their names in JSON.
+struct text_field {
+  const char* name;
+  std::string example::*member;
+};
+constexpr text_field text_fields[] = {{"pattern", &example::pattern},
+                                      {"tests", &example::tests},
+                                      {"entry_point", &example::entry_point}};
+
 }  // namespace
 
 result<example> from_line(const task_line& line, const std::string& where) {
@@ -30,6 +39,15 @@ result<example> from_line(const task_line& line, const std::string& where) {
                  where + ": expected an answer, found none"};
   e.answer = *line.answer;
   e.reward = line.reward.value_or("");
+  for (const auto& [name, member] : text_fields) {
+    const auto field = line.extra.find(name);
+    if (field == line.extra.end() || field->is_null()) continue;
+    if (!field->is_string())
+      return error{ec::invalid_argument, where + ": " + name +
+                                             ": expected a string, found " +
+                                             std::string(json_type(*field))};
+    e.*member = field->get<std::string>();
+  }
   const auto choices = line.extra.find("choices");
   if (choices == line.extra.end() || choices->is_null()) return e;
   bool texts = choices->is_array();
@@ -51,6 +69,8 @@ task_line to_line(const example& e) {
   line.answer = e.answer;
   if (!e.reward.empty()) line.reward = e.reward;
   if (!e.choices.empty()) line.extra["choices"] = e.choices;
+  for (const auto& [name, member] : text_fields)
+    if (!(e.*member).empty()) line.extra[name] = e.*member;
   return line;
 }
 

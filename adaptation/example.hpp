@@ -21,10 +21,13 @@ struct example {
   std::string answer{};
   std::vector<std::string> choices{};  // for the reward `choice`; may be empty
   std::string reward{};                // empty: the task's
+  std::string pattern{};               // for `regex`
+  std::string tests{};                 // for `python`: the tests' source
+  std::string entry_point{};           // for `python`: the function asked for
 };
 
 /// ec::invalid_argument: a line without an answer, `choices` that are no list
-/// of texts. `where` ("file:3") opens the error.
+/// of texts, a field of a reward that is no text. `where` ("file:3") opens the error.
 result<example> from_line(const task_line& line, const std::string& where);
 task_line to_line(const example& e);
 
@@ -33,7 +36,7 @@ task_line to_line(const example& e);
 result<std::vector<example>> parse_examples(std::string_view jsonl,
                                             const std::string& label);
 
-/// As the store keeps it; messages, choices and reward are in extra_json.
+/// As the store keeps it; all but id, prompt and answer is in extra_json.
 result<example> from_record(const store_example& record);
 store_example to_record(const example& e);
 

@@ -3,9 +3,12 @@
 #include <limits>
 
 #include "adaptation/choice_reward.hpp"
+#include "adaptation/command_reward.hpp"
 #include "adaptation/exact_reward.hpp"
 #include "adaptation/logprob_reward.hpp"
 #include "adaptation/numeric_reward.hpp"
+#include "adaptation/python_reward.hpp"
+#include "adaptation/regex_reward.hpp"
 
 namespace t2 {
 namespace {
@@ -17,6 +20,11 @@ made_reward make_one(const reward_options&) {
   return std::shared_ptr<const reward>{std::make_shared<const T>()};
 }
 
+made_reward make_python(const reward_options& options) {
+  return std::shared_ptr<const reward>{
+      std::make_shared<const python_reward>(options)};
+}
+
 struct entry {
   std::string_view name;
   made_reward (*make)(const reward_options&);
@@ -26,6 +34,9 @@ constexpr entry registry[] = {
     {"exact", make_one<exact_reward>},
     {"numeric", make_one<numeric_reward>},
     {"choice", make_one<choice_reward>},
+    {"regex", make_one<regex_reward>},
+    {"python", make_python},
+    {"command", command_reward::make},
     {"logprob", make_one<logprob_reward>},
 };
 

@@ -5,6 +5,7 @@ mod chat;
 mod failure;
 mod guard;
 mod limits;
+mod pattern;
 mod regex;
 mod split;
 mod stream;
@@ -83,6 +84,8 @@ mod ffi {
             local_seconds: i64,
             fuel: u64,
         ) -> Result<String>;
+
+        fn pattern_found(pattern: &[u8], text: &[u8]) -> Result<bool>;
     }
 }
 
@@ -140,6 +143,10 @@ fn read_template(
             contents,
         })
     })
+}
+
+fn pattern_found(pattern: &[u8], text: &[u8]) -> Outcome<bool> {
+    guard::guarded(|| pattern::found(pattern, text))
 }
 
 fn render_template(
