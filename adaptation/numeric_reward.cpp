@@ -159,7 +159,11 @@ result<double> numeric_reward::of_text(std::string_view answer,
                                        const example& e) const {
   const auto found = final_number(answer), wanted = final_number(e.answer);
   if (!found || !wanted || !std::isfinite(*found)) return -1;
-  const double tolerance = 1e-6 * std::max(1.0, std::abs(*wanted));
+  double tolerance = 1e-6 * std::max(1.0, std::abs(*wanted));
+  // Two integers that differ are never the same, however large.
+  constexpr double exact_integers = 9007199254740992.0;  // 2^53
+  if (*wanted == std::round(*wanted) && std::abs(*wanted) < exact_integers)
+    tolerance = std::min(tolerance, 0.49);
   return std::abs(*found - *wanted) <= tolerance ? 1 : -1;
 }
 

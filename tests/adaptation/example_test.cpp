@@ -25,7 +25,8 @@ TEST(examples, are_read_from_jsonl) {
 TEST(examples, without_what_a_search_needs_are_refused_by_line) {
   for (const char* line :
        {R"({"prompt":"p"})", R"({"prompt":"p","answer":"a","choices":"b"})",
-        R"({"prompt":"p","answer":"a","choices":[1]})"}) {
+        R"({"prompt":"p","answer":"a","choices":[1]})",
+        R"({"prompt":"p","answer":"a","tests":[1]})"}) {
     const auto read = parse_examples(line, "file");
     ASSERT_FALSE(read) << line;
     EXPECT_EQ(read.error().message.find("file:1"), 0u) << line;
@@ -42,10 +43,17 @@ TEST(examples, come_back_from_the_store) {
                      .answer = "B",
                      .choices = {"x", "y"},
                      .reward = "choice"};
-  for (const example& e : {plain, chat}) {
+  const example judged{.id = "3",
+                       .prompt = "p",
+                       .answer = "a",
+                       .pattern = "^a$",
+                       .tests = "assert f() == 1\n",
+                       .entry_point = "f"};
+  for (const example& e : {plain, chat, judged}) {
     const auto back = from_record(to_record(e));
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(to_line(*back), to_line(e));
+    EXPECT_EQ(back->tests, e.tests);
   }
   store_example broken = to_record(plain);
   broken.extra_json = "[]";

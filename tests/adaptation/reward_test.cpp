@@ -22,7 +22,7 @@ double judge(const char* name, const std::string& answer,
 
 TEST(reward, is_known_by_name) {
   for (const std::string& name : reward_names())
-    EXPECT_EQ((*make_reward(name))->name(), name);
+    EXPECT_EQ((*make_reward(name, {.command = {"true"}}))->name(), name);
   const auto made = make_reward("bleu");
   ASSERT_FALSE(made);
   EXPECT_NE(made.error().message.find("numeric"), std::string::npos);
