@@ -100,8 +100,9 @@ result<few_shot_options> to_few_shot(const search_options& options) {
   return search;
 }
 
-result<void> check_task(const store_task& task) {
-  const auto judge = make_reward(task.reward);
+result<void> check_task(const store_task& task,
+                        const reward_options& rewards) {
+  const auto judge = make_reward(task.reward, rewards);
   if (!judge) return judge.error();
   const auto examples = examples_of(task);
   if (!examples) return examples.error();

@@ -27,7 +27,7 @@ struct adaptation_plan {
 result<few_shot_options> to_few_shot(const search_options& options);
 
 /// A task that can be adapted: its reward is known and judges each example.
-result<void> check_task(const store_task& task);
+result<void> check_task(const store_task& task, const reward_options& rewards);
 
 /// Looks everything up: the task, the current versions of the experts (of all
 /// of this base where none is named), the key, and the adaptation under it. One

@@ -42,15 +42,22 @@ void adaptation_search_state::make_pool(
                  assignment_.id, engine_job_ref(job))
       .then([this, job](bool) {
               if (!job->outcome()) return end(job->outcome().error());
-              slice([run = run_, pool = *job->outcome()](
-                        language_model& model) { run->prepare(model, pool); });
+              run([search = run_, pool = *job->outcome()](
+                      language_model& model) {
+                search->prepare(model, pool);
+                return false;
+              });
             },
             failing(engine_name));
 }
 
-void adaptation_search_state::slice(std::function<void(language_model&)> work) {
+void adaptation_search_state::advance() {
+  run([search = run_](language_model&) { return search->advance(); });
+}
+
+void adaptation_search_state::run(std::function<bool(language_model&)> work) {
   self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
-                 assignment_.id, make_slice(std::move(work)))
+                 assignment_.id, engine_job_ref(make_job(std::move(work))))
       .then([this](bool) { go_on(); }, failing(engine_name));
 }
 
@@ -76,7 +83,7 @@ void adaptation_search_state::score(const score_work& work) {
                                      .shared_prefix = 0})))
       .then([this](const row_scores_ref& scores) {
               run_->take(scores);
-              slice([run = run_](language_model&) { run->advance(); });
+              advance();
             },
             failing(engine_name));
 }
@@ -89,7 +96,7 @@ void adaptation_search_state::generate(const generate_work& work) {
                          work.requests)))
       .then([this](const search_answers_ref& answers) {
               run_->take(answers);
-              slice([run = run_](language_model&) { run->advance(); });
+              advance();
             },
             failing(engine_name));
 }
@@ -119,9 +126,9 @@ void adaptation_search_state::end(result<store_adaptation> outcome) {
 }
 
 adaptation_search_actor::behavior_type adaptation_search_state::make_behavior(
-    search_assignment assignment) {
+    search_assignment assignment, reward_options rewards) {
   assignment_ = std::move(assignment);
-  run_ = std::make_shared<search_run>(assignment_.plan);
+  run_ = std::make_shared<search_run>(assignment_.plan, std::move(rewards));
   return {[this](run_atom) -> caf::result<store_adaptation> {
     const auto promise = self_->make_response_promise<store_adaptation>();
     promise_ = {promise, "the search"};
@@ -131,8 +138,9 @@ adaptation_search_actor::behavior_type adaptation_search_state::make_behavior(
 }
 
 adaptation_search_actor::behavior_type run_adaptation_search(
-    adaptation_search* self, search_assignment assignment) {
-  return self->state.make_behavior(std::move(assignment));
+    adaptation_search* self, search_assignment assignment,
+    reward_options rewards) {
+  return self->state.make_behavior(std::move(assignment), std::move(rewards));
 }
 
 }  // namespace t2

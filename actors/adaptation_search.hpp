@@ -24,12 +24,13 @@ class adaptation_search_state {
   /// Whatever still runs in the engine for this search is cancelled.
   ~adaptation_search_state();
   adaptation_search_actor::behavior_type make_behavior(
-      search_assignment assignment);
+      search_assignment assignment, reward_options rewards);
 
  private:
   void fetch_experts();
   void make_pool(const std::vector<store_expert_version>& versions);
-  void slice(std::function<void(language_model&)> work);
+  void run(std::function<bool(language_model&)> work);
+  void advance();
   void go_on();
   void score(const score_work& work);
   void generate(const generate_work& work);
@@ -48,6 +49,7 @@ using adaptation_search =
     caf::stateful_actor<adaptation_search_state, adaptation_search_actor::base>;
 
 adaptation_search_actor::behavior_type run_adaptation_search(
-    adaptation_search* self, search_assignment assignment);
+    adaptation_search* self, search_assignment assignment,
+    reward_options rewards);
 
 }  // namespace t2

@@ -21,9 +21,9 @@ caf::result<shared<T>> as_shared(result<T> outcome) {
 }
 
 result<store_task> add_task(expert_store& store, const store_base_model& base,
-                            store_task task) {
+                            store_task task, const reward_options& rewards) {
   task.base = base.fingerprint;
-  if (const auto good = check_task(task); !good) return good.error();
+  if (const auto good = check_task(task, rewards); !good) return good.error();
   if (const auto put = store.put_base_model(base); !put) return put.error();
   return store.add_task(task);
 }
@@ -55,7 +55,8 @@ result<std::string> backup(expert_store& store, const std::string& path) {
 }  // namespace
 
 expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
-    const store_opener& open) {
+    const store_opener& open, reward_options rewards) {
+  rewards_ = std::move(rewards);
   auto opened = open();
   if (!opened) {
     log(log_level::error, "the expert store: " + opened.error().message);
@@ -69,7 +70,7 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
       },
       [this](add_task_atom, const store_base_model& base,
              const store_task_ref& task) {
-        return to_caf(add_task(*store_, base, *task));
+        return to_caf(add_task(*store_, base, *task, rewards_));
       },
       [this](tasks_atom) { return to_caf(store_->list_tasks()); },
       [this](get_task_atom, const std::string& which) {
@@ -125,8 +126,9 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
 }
 
 expert_store_actor::behavior_type run_expert_store(stateful_expert_store* self,
-                                                   store_opener open) {
-  return self->state.make_behavior(open);
+                                                   store_opener open,
+                                                   reward_options rewards) {
+  return self->state.make_behavior(open, std::move(rewards));
 }
 
 }  // namespace t2

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "actors/protocol.hpp"
+#include "config/options.hpp"
 #include "store/expert_store.hpp"
 
 namespace t2 {
@@ -23,17 +24,21 @@ class expert_store_actor_state {
   using pointer = expert_store_actor::pointer;
 
   explicit expert_store_actor_state(pointer self) : self_(self) {}
-  expert_store_actor::behavior_type make_behavior(const store_opener& open);
+  /// `rewards`: the operator's, by which tasks are checked.
+  expert_store_actor::behavior_type make_behavior(const store_opener& open,
+                                                  reward_options rewards);
 
  private:
   pointer self_;
   std::optional<expert_store> store_;
+  reward_options rewards_;
 };
 
 using stateful_expert_store =
     caf::stateful_actor<expert_store_actor_state, expert_store_actor::base>;
 
 expert_store_actor::behavior_type run_expert_store(stateful_expert_store* self,
-                                                   store_opener open);
+                                                   store_opener open,
+                                                   reward_options rewards);
 
 }  // namespace t2

@@ -24,8 +24,9 @@ supervision_options make_tree(const runtime_options& options,
                               store_opener open_store,
                               engine_loader load_engine) {
   supervision_options tree;
-  tree.spawn_store = [open_store](caf::actor_system& system) {
-    return system.spawn<caf::detached>(run_expert_store, open_store);
+  const reward_options rewards = options.rewards;
+  tree.spawn_store = [open_store, rewards](caf::actor_system& system) {
+    return system.spawn<caf::detached>(run_expert_store, open_store, rewards);
   };
   tree.spawn_engine = [load_engine](caf::actor_system& system) {
     return system.spawn<caf::detached>(run_generation_engine, load_engine);
@@ -42,10 +43,11 @@ supervision_options make_tree(const runtime_options& options,
   for (const query_label& label : labels) {
     dispatcher.labels.push_back(label.name);
   }
-  tree.spawn_dispatcher = [dispatcher](caf::actor_system& system) {
+  tree.spawn_dispatcher = [dispatcher, rewards](caf::actor_system& system) {
     dispatcher_options own = dispatcher;
-    own.spawn_search = [&system](const search_assignment& assignment) {
-      return system.spawn(run_adaptation_search, assignment);
+    own.spawn_search = [&system,
+                        rewards](const search_assignment& assignment) {
+      return system.spawn(run_adaptation_search, assignment, rewards);
     };
     return system.spawn(run_task_dispatcher, own);
   };

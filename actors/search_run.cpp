@@ -1,5 +1,6 @@
 #include "actors/search_run.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "adaptation/reward.hpp"
@@ -17,7 +18,7 @@ void search_run::prepare(const language_model& model,
 
 result<void> search_run::start(const language_model& model,
                                std::shared_ptr<const expert_pool> pool) {
-  const auto judge = make_reward(plan_->task.reward);
+  const auto judge = make_reward(plan_->task.reward, rewards_);
   if (!judge) return judge.error();
   std::vector<example> examples;
   for (const store_example& record : plan_->task.examples) {
@@ -34,12 +35,30 @@ result<void> search_run::start(const language_model& model,
   return {};
 }
 
-void search_run::advance() {
+bool search_run::advance() {
+  if (still_judging()) return true;
   if (const auto told = tell(); !told) {
     work_ = told.error();
-    return;
+    return false;
   }
   work_ = search_->next();
+  return false;
+}
+
+bool search_run::still_judging() {
+  if (!answers_ || !search_->judge().slow()) return false;
+  if (!judging_.valid()) {
+    auto texts = search_->to_judge(*answers_);
+    if (!texts) return false;  // tell() says so too
+    judging_ = std::async(
+        std::launch::async,
+        [judge = &search_->judge(), texts = *std::move(texts),
+         stop = stop_judging_.get_token()] {
+          return judge->of_texts(texts, stop);
+        });
+  }
+  return judging_.wait_for(std::chrono::milliseconds{5}) !=
+         std::future_status::ready;
 }
 
 result<void> search_run::tell() {
@@ -47,6 +66,7 @@ result<void> search_run::tell() {
     return search_->tell(*scores);
   }
   if (const auto answers = std::exchange(answers_, nullptr)) {
+    if (judging_.valid()) return search_->tell(*answers, judging_.get());
     return search_->tell(*answers);
   }
   return {};

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "actors/adaptation_plan.hpp"
@@ -17,14 +19,19 @@ namespace t2 {
 /// reads `work` and hands back what the engine said of it. Never both at once.
 class search_run {
  public:
-  explicit search_run(std::shared_ptr<const adaptation_plan> plan)
-      : plan_(std::move(plan)) {}
+  search_run(std::shared_ptr<const adaptation_plan> plan,
+             reward_options rewards)
+      : plan_(std::move(plan)), rewards_(std::move(rewards)) {}
+  /// A judge that still works is stopped.
+  ~search_run() { stop_judging_.request_stop(); }
 
   /// Encodes the shots and hands out the first work. The engine's thread.
   void prepare(const language_model& model,
                std::shared_ptr<const expert_pool> pool);
-  /// Takes the results in and hands out the next work. The engine's thread.
-  void advance();
+  /// Takes the results in and hands out the next work; true while a slow
+  /// reward judges on a thread of its own: call again. The engine's thread,
+  /// which waits a few milliseconds, no more.
+  bool advance();
 
   /// The results of the last work.
   void take(std::shared_ptr<const std::vector<row_score>> scores) {
@@ -44,11 +51,16 @@ class search_run {
   result<void> start(const language_model& model,
                      std::shared_ptr<const expert_pool> pool);
   result<void> tell();
+  bool still_judging();
 
   std::shared_ptr<const adaptation_plan> plan_;
+  reward_options rewards_;
   std::unique_ptr<few_shot_search> search_;
   std::shared_ptr<const std::vector<row_score>> scores_;
   std::shared_ptr<const std::vector<search_answer>> answers_;
+  std::stop_source stop_judging_;
+  // Last but one: it is waited for before what it reads goes.
+  std::future<std::vector<result<double>>> judging_;
   result<search_work> work_ =
       error{ec::internal, "the search was not prepared"};
 };

@@ -498,15 +498,31 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
   return {};
 }
 
-result<void> few_shot_search::tell(std::span<const search_answer> answers) {
-  state& s = *state_;
+result<std::vector<judged_text>> few_shot_search::to_judge(
+    std::span<const search_answer> answers) const {
+  const state& s = *state_;
   const auto* work = s.work ? std::get_if<generate_work>(&*s.work) : nullptr;
   if (work == nullptr || answers.size() != s.subjects.size())
     return error{ec::invalid_argument, "search: these answers were not asked"};
   std::vector<judged_text> texts;
   for (std::size_t i = 0; i < answers.size(); ++i)
     texts.push_back({answers[i].text, &s.shots[s.subjects[i].shot].source});
-  const auto rewards = s.judge->of_texts(texts);
+  return texts;
+}
+
+result<void> few_shot_search::tell(std::span<const search_answer> answers) {
+  const auto texts = to_judge(answers);
+  if (!texts) return texts.error();
+  return tell(answers, judge().of_texts(*texts));
+}
+
+result<void> few_shot_search::tell(std::span<const search_answer> answers,
+                                   std::span<const result<double>> rewards) {
+  state& s = *state_;
+  const auto* work = s.work ? std::get_if<generate_work>(&*s.work) : nullptr;
+  if (work == nullptr || answers.size() != s.subjects.size() ||
+      rewards.size() != answers.size())
+    return error{ec::invalid_argument, "search: these answers were not asked"};
   for (const auto& value : rewards)
     if (!value) return value.error();
   for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -520,6 +536,8 @@ result<void> few_shot_search::tell(std::span<const search_answer> answers) {
   s.work.reset();
   return {};
 }
+
+const reward& few_shot_search::judge() const { return *state_->judge; }
 
 void few_shot_search::expire() {
   if (state_->at != state::phase::ended) state_->finish(true);

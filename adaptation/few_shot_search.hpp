@@ -142,6 +142,14 @@ class few_shot_search {
   /// The result of the last work. ec::invalid_argument: it does not fit it.
   result<void> tell(std::span<const row_score> scores);
   result<void> tell(std::span<const search_answer> answers);
+  /// The same in two steps where judging is slow: what the reward has to judge
+  /// (it points into `answers` and the search), and the answers with what
+  /// judge().of_texts said of it, on whatever thread.
+  result<std::vector<judged_text>> to_judge(
+      std::span<const search_answer> answers) const;
+  result<void> tell(std::span<const search_answer> answers,
+                    std::span<const result<double>> rewards);
+  const reward& judge() const;
   /// The seconds are over while a work runs (a caller's timer): its result is
   /// no longer wanted, what is known decides.
   void expire();
