@@ -58,12 +58,13 @@ TEST(options, follow_the_xdg_folders) {
 std::string another_value(const option& option) {
   if (option.name == "model.device") return "cuda:1";
   switch (option.kind) {
-    case option_kind::boolean: return "true";
+    case option_kind::boolean:
+      return option.value == option_value{true} ? "false" : "true";
     case option_kind::text:
       return option.choices.empty() ? "text" : option.choices.back();
     case option_kind::path: return "/some/where";
     case option_kind::integer: return "17";
-    case option_kind::bytes: return "33MiB";
+    case option_kind::bytes: return "133MiB";
     case option_kind::duration: return "77s";
     case option_kind::real: return "0.375";
     case option_kind::list: return "red,green";
@@ -100,8 +101,13 @@ TEST(options, every_one_can_be_set_by_flag_by_variable_and_in_the_file) {
     };
     const auto flag = "--" + flag_name(declared);
     const auto name = variable_name(declared);
+    // A boolean flag takes a value only behind "=".
+    const bool alone = declared.kind == option_kind::boolean;
     const std::vector<way> ways{
-        {{flag, text}, {}, option_source::flag, flag},
+        {alone ? words{flag + "=" + text} : words{flag, text},
+         {},
+         option_source::flag,
+         flag},
         {{flag + "=" + text}, {}, option_source::flag, flag},
         {{}, {{name, text}}, option_source::variable, name},
         {{"--config", file}, {}, option_source::file, file + ":2"}};
