@@ -292,6 +292,39 @@ ticket client::decompose(
   return t;
 }
 
+// --- evaluations -----------------------------------------------------------
+
+void client::seen(std::string target, reply<std::vector<seen_by>> done) {
+  state_->call([reply = pending(std::move(done)),
+                target](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, seen_atom_v, target);
+  });
+}
+
+void client::add_evaluation(finished_evaluation measured,
+                            reply<store_evaluation> done) {
+  state_->call(
+      [reply = pending(std::move(done)),
+       record = finished_evaluation_ref(std::make_shared<finished_evaluation>(
+           std::move(measured)))](front_desk_state& desk) {
+        desk.ask(&peers::engine,
+                 then<model_card_ref>(reply,
+                                      [&desk, reply, record](
+                                          const model_card_ref& card) {
+                                        desk.ask(&peers::store, reply,
+                                                 evaluate_atom_v, card->base,
+                                                 record);
+                                      }),
+                 card_atom_v);
+      });
+}
+
+void client::list_evaluations(reply<std::vector<store_evaluation>> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::store, reply, evaluations_atom_v);
+  });
+}
+
 // --- the store -------------------------------------------------------------
 
 void client::check_store(reply<std::vector<std::string>> done) {

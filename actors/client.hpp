@@ -77,10 +77,31 @@ struct adapt_report {
   bool reused = false;  // it was in the store, nothing was computed
 };
 
+/// What one of those behind an answer has learned from or was searched on.
+struct seen_by {
+  std::string owner;                  // "expert math@2"
+  std::optional<std::string> hashes;  // docs/formats.md; none: not recorded
+};
+
+/// A measurement to be kept in the store.
+struct finished_evaluation {
+  std::string target = {};       // what was measured: base, a task, expert:NAME, auto
+  std::string dataset = {};      // what it was measured on
+  std::string data_sha256 = {};  // of that
+  std::string prompts = {};      // the hashes of its prompts
+  std::string scores_json = "{}";
+  bool allow_unrecorded = false;  // experts that do not say what they have seen
+};
+
 struct train_progress {
   std::int64_t step = 0, steps = 0;
   double loss = 0, validation_loss = 0, gradient_norm = 0, learning_rate = 0;
   double seconds = 0;
+  // Of an objective that samples answers (then validation_loss is the
+  // divergence from the base): of the last step, and of the validations.
+  bool sampled = false;
+  double reward = 0, kl = 0, length = 0;
+  double validation_reward = 0, best_validation_reward = 0;
 };
 
 /// The whole of t2 for programs and HTTP: starts the actors, speaks to them,
@@ -129,6 +150,13 @@ class client {
   ticket train_expert(training_spec spec,
                       std::function<void(train_progress)> on_progress,
                       reply<store_expert_version> done);
+
+  /// Who stands behind the answers of a target, and what each has seen.
+  void seen(std::string target, reply<std::vector<seen_by>> done);
+  /// ec::incompatible when a prompt of it was seen by what is behind its target.
+  void add_evaluation(finished_evaluation measured,
+                      reply<store_evaluation> done);
+  void list_evaluations(reply<std::vector<store_evaluation>> done);
 
   /// Decomposes what the SVD cache lacks of the targets' projections.
   ticket decompose(std::string targets,

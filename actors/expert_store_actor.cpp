@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "actors/seen_plan.hpp"
 #include "config/logging.hpp"
 
 namespace t2 {
@@ -45,6 +46,13 @@ result<adaptation_plan> plan(expert_store& store, const adapt_request& request,
                              const store_base_model& base) {
   if (const auto put = store.put_base_model(base); !put) return put.error();
   return plan_adaptation(store, request, base.fingerprint);
+}
+
+result<store_evaluation> evaluate(expert_store& store,
+                                  const store_base_model& base,
+                                  const finished_evaluation& measured) {
+  if (const auto put = store.put_base_model(base); !put) return put.error();
+  return keep_evaluation(store, measured, base.fingerprint);
 }
 
 result<std::string> backup(expert_store& store, const std::string& path) {
@@ -119,6 +127,14 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
       [this](backup_atom, const std::string& path) {
         return to_caf(backup(*store_, path));
       },
+      [this](seen_atom, const std::string& target) {
+        return to_caf(seen_by_target(*store_, target));
+      },
+      [this](evaluate_atom, const store_base_model& base,
+             const finished_evaluation_ref& measured) {
+        return to_caf(evaluate(*store_, base, *measured));
+      },
+      [this](evaluations_atom) { return to_caf(store_->list_evaluations()); },
       [this](audit_atom, std::int64_t last) {
         return to_caf(store_->audit(last));
       },

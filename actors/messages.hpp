@@ -90,6 +90,7 @@ using query_ref = shared<query>;
 using adapt_request_ref = shared<adapt_request>;
 using training_spec_ref = shared<training_spec>;
 using store_task_ref = shared<store_task>;
+using finished_evaluation_ref = shared<finished_evaluation>;
 using expert_version_ref = shared<store_expert_version>;
 using expert_versions_ref = shared<std::vector<store_expert_version>>;
 using adaptation_plan_ref = shared<adaptation_plan>;
@@ -126,6 +127,8 @@ CAF_ADD_ATOM(t2_actors, t2, card_atom, "card")
 CAF_ADD_ATOM(t2_actors, t2, check_atom, "check")
 CAF_ADD_ATOM(t2_actors, t2, classify_atom, "classify")
 CAF_ADD_ATOM(t2_actors, t2, drain_atom, "drain")
+CAF_ADD_ATOM(t2_actors, t2, evaluate_atom, "evaluate")
+CAF_ADD_ATOM(t2_actors, t2, evaluations_atom, "evals")
 CAF_ADD_ATOM(t2_actors, t2, experts_atom, "experts")
 CAF_ADD_ATOM(t2_actors, t2, forget_atom, "forget")
 CAF_ADD_ATOM(t2_actors, t2, generate_atom, "generate")
@@ -149,6 +152,7 @@ CAF_ADD_ATOM(t2_actors, t2, restart_atom, "restart")
 CAF_ADD_ATOM(t2_actors, t2, rollback_atom, "rollback")
 CAF_ADD_ATOM(t2_actors, t2, run_atom, "run")
 CAF_ADD_ATOM(t2_actors, t2, score_atom, "score")
+CAF_ADD_ATOM(t2_actors, t2, seen_atom, "seen")
 CAF_ADD_ATOM(t2_actors, t2, statistics_atom, "statistics")
 CAF_ADD_ATOM(t2_actors, t2, step_atom, "step")
 CAF_ADD_ATOM(t2_actors, t2, stop_atom, "stop")
@@ -160,11 +164,14 @@ CAF_END_TYPE_ID_BLOCK(t2_actors)
 // Records.
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_adaptation)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_base_model)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_evaluation)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_expert)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_task)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<std::string>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::audit_entry>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::seen_by>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::store_adaptation>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::store_evaluation>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::store_expert>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::store_expert_version>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::store_task>)
@@ -172,6 +179,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::expert_version_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::expert_versions_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::publication_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::store_task_ref)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::finished_evaluation_ref)
 // Requests and their outcomes.
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::adapt_progress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::adapt_request_ref)

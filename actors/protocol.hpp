@@ -55,6 +55,13 @@ using expert_store_actor = typed_interface<
                                  store_base_model),
     // Stores the outcome of a search; durable when this is answered.
     caf::result<store_adaptation>(keep_atom, store_adaptation),
+    // Who stands behind a target, and what each has seen (seen_plan.hpp).
+    caf::result<std::vector<seen_by>>(seen_atom, std::string),
+    // Keeps a measurement, unless it was made on what its target has seen.
+    caf::result<store_evaluation>(evaluate_atom, store_base_model,
+                                  finished_evaluation_ref),
+    // All measurements.
+    caf::result<std::vector<store_evaluation>>(evaluations_atom),
     // Problems found in the whole store.
     caf::result<std::vector<std::string>>(check_atom),
     // Writes a copy to this path and answers it.

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "actors/seen_plan.hpp"
 #include "adaptation/reward.hpp"
 
 namespace t2 {
@@ -86,7 +87,7 @@ result<store_adaptation> search_run::outcome(const std::string& base) const {
   record.mixture_json = to_json(found->found);
   record.accepted = found->accepted;
   record.truncated = found->truncated;
-  record.scores_json = found->scores;
+  record.scores_json = with_seen_prompts(found->scores, plan_->task.examples);
   record.cost_json = found->cost;
   for (const mixture_component& part : found->found.components) {
     record.used.push_back({part.expert, part.version});

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* format_name = "t2-expert-1";
 constexpr const char* prefix = "z.";
+constexpr const char* seen_key = "seen_prompts";
 
 error corrupt(const std::string& label, const std::string& what) {
   return {ec::corrupt, label + ": " + what};
@@ -51,6 +52,13 @@ result<expert_header> header_of(const safetensors_file& file,
       return corrupt(label, "metadata provenance: expected JSON");
     header.provenance = *provenance;
   }
+  if (const auto seen = get(seen_key)) {
+    header.seen = seen_prompts::parse(*seen);
+    if (!header.seen)
+      return corrupt(label, std::string{"metadata "} + seen_key +
+                                ": expected ascending hashes of 16 "
+                                "hexadecimal digits each");
+  }
   return header;
 }
 
@@ -75,12 +83,14 @@ result<std::vector<std::byte>> serialise_expert(const expert& e,
     tensors[prefix + part.weight] =
         e.z.narrow(0, layout.offset(p), part.rank());
   }
-  return serialise_safetensors(
-      tensors, {{"format", format_name},
-                {"base", e.base},
-                {"norm", std::string{to_string(e.norm)}},
-                {"targets", std::string{to_string(e.targets)}},
-                {"provenance", e.provenance}});
+  std::map<std::string, std::string> metadata{
+      {"format", format_name},
+      {"base", e.base},
+      {"norm", std::string{to_string(e.norm)}},
+      {"targets", std::string{to_string(e.targets)}},
+      {"provenance", e.provenance}};
+  if (e.seen) metadata[seen_key] = e.seen->text();
+  return serialise_safetensors(tensors, metadata);
 }
 
 result<expert_header> read_expert_header(std::span<const std::byte> bytes,
@@ -109,7 +119,8 @@ result<expert> parse_expert(std::span<const std::byte> bytes,
            .norm = header->norm,
            .targets = header->targets,
            .z = at::empty({layout.total()}, at::kFloat),
-           .provenance = header->provenance};
+           .provenance = header->provenance,
+          .seen = header->seen};
   auto* z = e.z.mutable_data_ptr<float>();
   std::map<std::string_view, const tensor_view*> found;
   for (const tensor_view& view : file->tensors()) found[view.name] = &view;

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "adaptation/leak_guard.hpp"
 #include "adaptation/svf_norm.hpp"
 #include "config/result.hpp"
 #include "model/model_config.hpp"
@@ -27,6 +29,7 @@ struct expert {
   svf_targets targets = svf_targets::all;
   at::Tensor z{};                // float32 [layout.total()], CPU, finite
   std::string provenance = "{}"; // JSON
+  std::optional<seen_prompts> seen{};  // none: it was not recorded
 };
 using expert_ref = std::shared_ptr<const expert>;
 
@@ -36,6 +39,7 @@ struct expert_header {
   svf_norm norm = svf_norm::none;
   svf_targets targets = svf_targets::all;
   std::string provenance = "{}";
+  std::optional<seen_prompts> seen{};
 };
 
 /// The expert file (docs/formats.md) of `e`; the same expert gives the same

@@ -18,6 +18,7 @@ router make_api(client& actors, api_options options) {
   add_completion_routes(routes, actors, options);
   add_task_routes(routes, actors, options);
   add_expert_routes(routes, actors);
+  add_evaluation_routes(routes, actors);
   add_store_routes(routes, actors);
   return routes;
 }

@@ -19,6 +19,7 @@ void add_completion_routes(router& routes, client& actors,
 void add_task_routes(router& routes, client& actors,
                      const api_options& options);
 void add_expert_routes(router& routes, client& actors);
+void add_evaluation_routes(router& routes, client& actors);
 void add_store_routes(router& routes, client& actors);
 void add_state_routes(router& routes, client& actors);
 

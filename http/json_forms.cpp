@@ -200,13 +200,21 @@ ordered_json form_of(const adapt_report& report) {
 }
 
 ordered_json form_of(const train_progress& progress) {
-  return {{"step", progress.step},
-          {"steps", progress.steps},
-          {"loss", progress.loss},
-          {"validation_loss", progress.validation_loss},
-          {"gradient_norm", progress.gradient_norm},
-          {"learning_rate", progress.learning_rate},
-          {"seconds", progress.seconds}};
+  ordered_json form = {{"step", progress.step},
+                       {"steps", progress.steps},
+                       {"loss", progress.loss},
+                       {"validation_loss", progress.validation_loss},
+                       {"gradient_norm", progress.gradient_norm},
+                       {"learning_rate", progress.learning_rate},
+                       {"seconds", progress.seconds}};
+  if (progress.sampled) {
+    form["reward"] = progress.reward;
+    form["kl"] = progress.kl;
+    form["length"] = progress.length;
+    form["validation_reward"] = progress.validation_reward;
+    form["best_validation_reward"] = progress.best_validation_reward;
+  }
+  return form;
 }
 
 ordered_json form_of(const audit_entry& entry) {
@@ -215,6 +223,22 @@ ordered_json form_of(const audit_entry& entry) {
           {"action", entry.action},
           {"subject", entry.subject},
           {"detail", embedded_json(entry.detail_json)}};
+}
+
+ordered_json form_of(const seen_by& seen) {
+  return {{"owner", seen.owner},
+          {"prompts", seen.hashes ? ordered_json(*seen.hashes)
+                                  : ordered_json(nullptr)}};
+}
+
+ordered_json form_of(const store_evaluation& evaluation) {
+  return {{"object", "evaluation"},
+          {"id", evaluation.id},
+          {"base", evaluation.base},
+          {"dataset", evaluation.dataset},
+          {"data_sha256", evaluation.data_sha256},
+          {"scores", embedded_json(evaluation.scores_json)},
+          {"created", evaluation.created}};
 }
 
 ordered_json model_form(const std::string& id, const std::string& kind) {

@@ -38,6 +38,9 @@ result<std::string> parse_decompose(std::string_view body);
 /// {"path": "..."}
 result<std::string> parse_backup(std::string_view body);
 
+/// {"model", "dataset", "data_sha256", "prompts", "scores"}
+result<finished_evaluation> parse_evaluation(std::string_view body);
+
 /// What a completion's answer and its chunks have in common.
 struct completion_head {
   completion_kind kind = completion_kind::chat;
@@ -70,6 +73,8 @@ ordered_json form_of(const adapt_progress& progress);
 ordered_json form_of(const adapt_report& report);
 ordered_json form_of(const train_progress& progress);
 ordered_json form_of(const audit_entry& entry);
+ordered_json form_of(const seen_by& seen);
+ordered_json form_of(const store_evaluation& evaluation);
 
 /// {"object": "list", "data": [...]}
 template <class T>

@@ -248,13 +248,32 @@ result<training_spec> parse_training(std::string expert,
   training_spec spec;
   spec.name = std::move(expert);
   object_reader in(*value, "body");
-  in.read_choice("objective", spec.objective, {"next-token"});
+  in.read_choice("objective", spec.objective, {"next-token", "reinforce"});
+  in.read_choice("method", spec.method, {"svf", "lora"});
   in.require("data").read("data", spec.data);
+  in.read("validation_data", spec.validation_data);
+  in.read("test_data", spec.test_data);
   in.read_choice("format", spec.format, {"jsonl", "text"});
   in.read_choice("targets", spec.targets, {"attention", "mlp", "all"});
   in.read_choice("norm", spec.norm, {"none", "nuclear"});
   in.read_choice("parametrisation", spec.parametrisation,
                  {"direct", "sigmoid"});
+  in.read("rank", spec.rank, 1, 4096);
+  in.read("alpha", spec.alpha, 0, 1e6);
+  in.read("lora_targets", spec.lora_targets, 256);
+  std::string output;
+  in.read("output", output, 4096);
+  spec.output = output;
+  in.read("reward", spec.reward, 64);
+  in.read("max_answer_tokens", spec.max_answer_tokens, 1, plenty);
+  in.read("samples", spec.samples, 1, 4096);
+  in.read("temperature", spec.temperature, 0, 100);
+  in.read_choice("advantage", spec.advantage,
+                 {"none", "batch-mean", "leave-one-out"});
+  in.read("kl_weight", spec.kl_weight, 0, 1e6);
+  in.read_choice("kl_direction", spec.kl_direction,
+                 {"policy-base", "base-policy"});
+  in.read("patience", spec.patience, 0, plenty);
   in.read("steps", spec.steps, 1, plenty);
   in.read("batch", spec.batch, 1, 1'000'000);
   in.read("learning_rate", spec.learning_rate, 0, 1000);
@@ -291,6 +310,22 @@ result<std::string> parse_decompose(std::string_view body) {
   in.read_choice("targets", targets, {"attention", "mlp", "all"});
   if (auto fine = in.finish(); !fine) return fine.error();
   return targets;
+}
+
+result<finished_evaluation> parse_evaluation(std::string_view body) {
+  auto value = parse_object(body);
+  if (!value) return value.error();
+  finished_evaluation measured;
+  object_reader in(*value, "body");
+  in.require("model").read("model", measured.target, 1024);
+  in.require("dataset").read("dataset", measured.dataset, 4096);
+  in.require("data_sha256").read("data_sha256", measured.data_sha256, 64);
+  in.require("prompts").read("prompts", measured.prompts);
+  in.read("allow_unrecorded", measured.allow_unrecorded);
+  if (const auto* scores = in.require("scores").member("scores"))
+    measured.scores_json = scores->dump();
+  if (auto fine = in.finish(); !fine) return fine.error();
+  return measured;
 }
 
 result<std::string> parse_backup(std::string_view body) {

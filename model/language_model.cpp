@@ -1,41 +1,13 @@
 #include "model/language_model.hpp"
 
-#include <dlfcn.h>
-
 #include <ATen/ops/empty.h>
 
-#include <charconv>
-
+#include "model/device.hpp"
 #include "model/fingerprint.hpp"
 #include "model/transformer.hpp"
 
 namespace t2 {
 namespace {
-
-result<c10::Device> parse_device(const std::string& text) {
-  if (text == "cpu") return c10::Device{c10::kCPU};
-  constexpr std::string_view prefix = "cuda:";
-  int index = 0;
-  if (text != "cuda") {
-    const auto* begin = text.data() + prefix.size();
-    const auto* end = text.data() + text.size();
-    const bool numbered =
-        text.starts_with(prefix) && begin < end &&
-        std::from_chars(begin, end, index).ptr == end && index >= 0 &&
-        index < 128;
-    if (!numbered)
-      return error{ec::invalid_argument,
-                   "model.device: expected cpu, cuda or cuda:N, found '" +
-                       text + "'"};
-  }
-  // The program links the CPU library alone. ATen looks its CUDA hooks up
-  // once, so the library must be there before the first call that asks.
-  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
-    return error{ec::unavailable,
-                 "model.device: expected LibTorch's CUDA library for '" + text +
-                     "' (tools/setup.sh --cuda), found: " + dlerror()};
-  return c10::Device{c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
-}
 
 result<c10::ScalarType> parse_dtype(const std::string& text,
                                     c10::ScalarType stored) {
@@ -56,7 +28,7 @@ language_model::~language_model() = default;
 
 result<std::shared_ptr<language_model>> language_model::load(
     const model_options& options) {
-  const auto device = parse_device(options.device);
+  const auto device = open_device(options.device);
   if (!device) return device.error();
   auto config = read_model_config(options.folder);
   if (!config) return config.error();

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cmath>
 #include <thread>
+#include <variant>
 
 #include "adaptation/reward.hpp"
+#include "config/sha256.hpp"
 
 namespace t2 {
 namespace {
@@ -36,6 +38,34 @@ bool is_fatal(const error& failure, const interrupt& signals) {
 }
 
 }  // namespace
+
+result<replay_query> make_query(const task_line& line,
+                                const std::string& target, ordered_json body,
+                                std::string reward) {
+  replay_query query{.id = line.id,
+                     .path = {},
+                     .body = std::move(body),
+                     .digest = {},
+                     .reward = std::move(reward),
+                     .reference = {}};
+  query.body["model"] = target;
+  query.body["stream"] = true;
+  query.body["stream_options"] = {{"include_usage", true}};
+  if (const auto* prompt = std::get_if<std::string>(&line.prompt)) {
+    query.path = "/v1/completions";
+    query.body["prompt"] = *prompt;
+  } else {
+    query.path = "/v1/chat/completions";
+    query.body["messages"] = to_json(line).at("messages");
+  }
+  query.digest = sha256_hex(query.path + "\n" + dump_json(query.body));
+  if (line.answer) {
+    auto reference = from_line(line, "'" + line.id + "'");
+    if (!reference) return reference.error();
+    query.reference = *std::move(reference);
+  }
+  return query;
+}
 
 result<std::vector<replay_query>> replay_run::pending(
     std::vector<replay_query> all) {
@@ -121,6 +151,7 @@ void replay_run::keep(const replay_query& query,
     }
   } else {
     summary_.add_answer(*line);
+    if (on_line_) on_line_(query, *line);
     if (log_) {
       if (auto kept = log_->append(*line); !kept) fatal_ = kept.error();
     }

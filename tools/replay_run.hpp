@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adaptation/example.hpp"
+#include "config/task_file.hpp"
 #include "config/result.hpp"
 #include "tools/answer_log.hpp"
 #include "tools/api_client.hpp"
@@ -27,11 +28,24 @@ struct replay_query {
   std::optional<example> reference;
 };
 
+/// A streamed completion of `target` for a line; `body` has the sampling.
+result<replay_query> make_query(const task_line& line,
+                                const std::string& target, ordered_json body,
+                                std::string reward);
+
 /// Asks queries from several threads, judges the answers and writes them down.
 class replay_run {
  public:
-  replay_run(const api_client& api, const interrupt& signals, answer_log* log)
-      : api_(api), signals_(signals), log_(log) {}
+  /// Hears each answer's line of the log, one call at a time.
+  using line_callback =
+      std::function<void(const replay_query&, const ordered_json&)>;
+
+  replay_run(const api_client& api, const interrupt& signals, answer_log* log,
+             line_callback on_line = {})
+      : api_(api),
+        signals_(signals),
+        log_(log),
+        on_line_(std::move(on_line)) {}
 
   /// Leaves out the queries that the log has answers for; ec::incompatible
   /// when one of those was asked differently.
@@ -55,6 +69,7 @@ class replay_run {
   const api_client& api_;
   const interrupt& signals_;
   answer_log* log_;   // may be null
+  line_callback on_line_;
   std::mutex mutex_;  // guards what follows, and the log
   replay_summary summary_;
   std::optional<error> failure_;  // of a query

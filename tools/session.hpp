@@ -75,8 +75,10 @@ struct command_entry {
 std::vector<command_entry> ask_commands();  // ask, chat
 std::vector<command_entry> demo_commands();
 std::vector<command_entry> config_commands();  // config, version
+std::vector<command_entry> eval_commands();
 std::vector<command_entry> expert_commands();
 std::vector<command_entry> model_commands();
+std::vector<command_entry> pretrain_commands();
 std::vector<command_entry> replay_commands();
 std::vector<command_entry> store_commands();
 std::vector<command_entry> task_commands();  // task ..., adapt

@@ -15,7 +15,8 @@ std::vector<command_entry> all_commands() {
   std::vector<command_entry> all;
   for (auto* group :
        {demo_commands, ask_commands, task_commands, replay_commands,
-        expert_commands, model_commands, store_commands, config_commands}) {
+        eval_commands, expert_commands, pretrain_commands, model_commands,
+        store_commands, config_commands}) {
     auto some = group();
     all.insert(all.end(), std::make_move_iterator(some.begin()),
                std::make_move_iterator(some.end()));

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds t2 and runs all its tests.
-#   tools/test.sh [PRESET]     release (default), debug, asan; see CONTRIBUTING.md
+#   tools/test.sh [PRESET]     release (default), debug, asan, tsan (the actors' tests
+#                              and the HTTP server's); see CONTRIBUTING.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
 case $preset in
   release | debug | asan | tsan) ;;
-  -h | --help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "test.sh: unknown preset '$preset' (expected release, debug, asan, tsan)" >&2; exit 2 ;;
 esac
 
 tools/setup.sh
 cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset"
-selection=()
+targets=() selection=()
 case $preset in
   asan)
     # LibTorch and CAF keep what they allocate once until the process ends.
@@ -22,8 +22,10 @@ case $preset in
     ;;
   tsan)
     export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:history_size=4
-    selection=(-R '^actors$')
+    targets=(--target t2_test_actors t2_test_http)
+    selection=(-R '^(actors|http)$')
     ;;
 esac
+cmake --build --preset "$preset" "${targets[@]}"
 # Test programs run one after the other: each uses all cores.
 ctest --test-dir "build/$preset" --output-on-failure "${selection[@]}"

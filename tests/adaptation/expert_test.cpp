@@ -61,6 +61,25 @@ TEST_P(expert_file, reads_back_what_it_wrote) {
   EXPECT_EQ(*serialise_expert(*read, tiny_config()), *bytes);
 }
 
+TEST(expert_file, keeps_what_it_has_seen) {
+  expert e = some_expert();
+  EXPECT_FALSE(parse(take_apart(e))->seen);
+  example asked;
+  asked.prompt = "2 + 2?";
+  e.seen.emplace();
+  e.seen->add(asked);
+  const auto read = parse(take_apart(e));
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_TRUE(read->seen);
+  EXPECT_TRUE(read->seen->contains(asked));
+
+  parts spoilt = take_apart(e);
+  spoilt.metadata["seen_prompts"] += "0";
+  EXPECT_EQ(parse(spoilt).error().message,
+            "tales.safetensors: metadata seen_prompts: expected ascending "
+            "hashes of 16 hexadecimal digits each");
+}
+
 INSTANTIATE_TEST_SUITE_P(of, expert_file,
                          testing::Values(svf_targets::attention,
                                          svf_targets::mlp, svf_targets::all));

@@ -7,6 +7,8 @@
 
 #include <tuple>
 
+#include "tests/model/test_device.hpp"
+
 namespace t2 {
 namespace {
 
@@ -16,17 +18,20 @@ struct shape {
   std::int64_t heads, kv_heads, dim;
 };
 
-class kernel : public testing::TestWithParam<std::tuple<at::ScalarType, shape>> {
+class kernel : public testing::TestWithParam<
+                   std::tuple<std::string, at::ScalarType, shape>> {
  protected:
-  at::ScalarType type() const { return std::get<0>(GetParam()); }
+  c10::Device device() const { return test_device(std::get<0>(GetParam())); }
+  at::ScalarType type() const { return std::get<1>(GetParam()); }
   double tolerance() const { return type() == at::kFloat ? 1e-5 : 1.6e-2; }
 
   at::Tensor random(std::vector<std::int64_t> sizes, at::ScalarType t) {
-    return at::randn(sizes, at::kFloat).to(t);
+    return at::randn(sizes, at::kFloat).to(device()).to(t);
   }
 
   void expect_close(const at::Tensor& found, const at::Tensor& expected) {
-    const auto a = found.to(at::kDouble), b = expected.to(at::kDouble);
+    const auto a = found.to(at::kCPU).to(at::kDouble);
+    const auto b = expected.to(at::kCPU).to(at::kDouble);
     const auto error = (a - b).abs().max().item<double>();
     EXPECT_LE(error, tolerance() * (1 + b.abs().max().item<double>()));
   }
@@ -77,13 +82,13 @@ TEST_P(kernel, scale_rows_equals_its_composition_and_clears_base_rows) {
 }
 
 TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
-  const auto [heads, kv_heads, dim] = std::get<1>(GetParam());
+  const auto [heads, kv_heads, dim] = std::get<2>(GetParam());
   model_config config;
   config.layers = 2;
   config.heads = heads;
   config.kv_heads = kv_heads;
   config.head_dim = dim;
-  const auto angles = at::rand({200, dim / 2}, at::kFloat) * 6;
+  const auto angles = at::rand({200, dim / 2}, at::kFloat).to(device()) * 6;
   const kernels::rotary_table rotary{angles.cos(), angles.sin()};
   const auto width = (heads + 2 * kv_heads) * dim;
 
@@ -95,7 +100,7 @@ TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
     };
     std::vector<side> sides;
     for (int i = 0; i < 2; ++i) {
-      kv_pool pool{config, type(), at::kCPU, 1 << 26};
+      kv_pool pool{config, type(), device(), 1 << 26};
       auto alone = pool.allocate(70);
       auto parent = pool.allocate(37);
       auto child = pool.allocate(20, parent, 33);
@@ -134,7 +139,8 @@ TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
 
 INSTANTIATE_TEST_SUITE_P(
     types_and_shapes, kernel,
-    testing::Combine(testing::Values(at::kFloat, at::kBFloat16),
+    testing::Combine(testing::ValuesIn(test_devices()),
+                     testing::Values(at::kFloat, at::kBFloat16),
                      testing::Values(shape{9, 3, 64}, shape{8, 2, 16},
                                      shape{4, 4, 8}, shape{1, 1, 128},
                                      shape{6, 2, 22})));

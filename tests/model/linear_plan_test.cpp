@@ -7,12 +7,25 @@
 
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/test_device.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
 namespace {
 
-class plans : public testing::TestWithParam<const char*> {};
+/// Device and compute type.
+class plans
+    : public testing::TestWithParam<std::tuple<std::string, const char*>> {
+ protected:
+  std::shared_ptr<language_model> load(const std::string& name) {
+    return load_test_model(name, std::get<1>(GetParam()),
+                           std::get<0>(GetParam()));
+  }
+};
+
+at::Tensor exact(const at::Tensor& x) {
+  return x.to(at::kCPU).to(at::kDouble);
+}
 
 delta_ref random_delta(const language_model& model, svf_targets targets,
                        double size) {
@@ -23,7 +36,7 @@ delta_ref random_delta(const language_model& model, svf_targets targets,
 
 TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
   at::manual_seed(11);
-  const auto model = load_test_model("llama3-tiny", GetParam());
+  const auto model = load("llama3-tiny");
   ASSERT_NE(model, nullptr);
   auto& net = model->network();
   const bool whole = net.dtype() == at::kFloat;
@@ -32,7 +45,7 @@ TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
       random_delta(*model, svf_targets::mlp, 0.3), nullptr,
       random_delta(*model, svf_targets::attention, 0.5)};
   packed_step step;
-  kv_pool pool{model->config(), net.dtype(), at::kCPU, 1 << 26};
+  kv_pool pool{model->config(), net.dtype(), net.device(), 1 << 26};
   std::vector<std::shared_ptr<kv_sequence>> caches;
   for (std::size_t i = 0; i < deltas.size(); ++i) {
     const auto begin = static_cast<std::int64_t>(step.tokens.size());
@@ -67,7 +80,7 @@ TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
 
 TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
   at::manual_seed(12);
-  const auto model = load_test_model("qwen2-tiny", GetParam());
+  const auto model = load("qwen2-tiny");
   ASSERT_NE(model, nullptr);
   auto& net = model->network();
   const auto layout =
@@ -78,8 +91,8 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
                           projection_kind::gate, projection_kind::down}) {
     const auto& linear = net.linears()[transformer::linear_of(1, kind)];
     const auto n = linear.parts().front().where.in_features;
-    const auto x = at::randn({6, n}).to(net.dtype());
-    const auto d_gr = at::randn({2, linear.ranks()}) * 0.5;
+    const auto x = at::randn({6, n}).to(net.device()).to(net.dtype());
+    const auto d_gr = at::randn({2, linear.ranks()}).to(net.device()) * 0.5;
     const std::vector<std::int32_t> rows{-1, -1, 0, 1, 1, 0};
 
     std::vector<at::Tensor> expected;
@@ -91,12 +104,12 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
         const auto& f = linear.factors()[p];
         const auto r = part.where.rank();
         auto d = rows[t] < 0 ? at::zeros({r}, at::kDouble)
-                             : d_gr[rows[t]].narrow(0, offset, r).to(at::kDouble);
+                             : exact(d_gr[rows[t]].narrow(0, offset, r));
         offset += r;
-        const auto u = f.u_mr.to(at::kDouble), v = f.v_nr.to(at::kDouble);
-        auto y = at::mv(at::mm(u * (f.s_r.to(at::kDouble) + d), v.t()),
-                        x[static_cast<std::int64_t>(t)].to(at::kDouble));
-        if (part.bias_m.defined()) y = y + part.bias_m.to(at::kDouble);
+        const auto u = exact(f.u_mr), v = exact(f.v_nr);
+        auto y = at::mv(at::mm(u * (exact(f.s_r) + d), v.t()),
+                        exact(x[static_cast<std::int64_t>(t)]));
+        if (part.bias_m.defined()) y = y + exact(part.bias_m);
         parts.push_back(y);
       }
       expected.push_back(at::cat(parts));
@@ -105,7 +118,7 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
     const auto close = [&](const at::Tensor& found, const char* plan,
                            std::int64_t from, std::int64_t count) {
       const auto wanted = reference.narrow(0, from, count);
-      EXPECT_LE((found.to(at::kDouble) - wanted).norm().item<double>(),
+      EXPECT_LE((exact(found) - wanted).norm().item<double>(),
                 tolerance * wanted.norm().item<double>())
           << plan;
     };
@@ -118,8 +131,13 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(types, plans, testing::Values("float32", "bfloat16"),
-                         [](const auto& type) { return type.param; });
+INSTANTIATE_TEST_SUITE_P(
+    devices_and_types, plans,
+    testing::Combine(testing::ValuesIn(test_devices()),
+                     testing::Values("float32", "bfloat16")),
+    [](const auto& of) {
+      return std::get<0>(of.param) + "_" + std::get<1>(of.param);
+    });
 
 TEST(dense_copies, keep_the_hottest_under_a_budget_and_earn_their_place) {
   const auto copy = [] {

@@ -25,9 +25,10 @@ inline std::filesystem::path test_folder() {
 
 /// A model of tests/assets; null and a failed test if it does not load.
 inline std::shared_ptr<language_model> load_test_model(
-    const std::string& name, const std::string& dtype) {
+    const std::string& name, const std::string& dtype,
+    const std::string& device = "cpu") {
   auto model = language_model::load({.folder = test_asset(name),
-                                     .device = "cpu",
+                                     .device = device,
                                      .dtype = dtype,
                                      .svd_cache = test_folder() / "svd"});
   if (!model) {

@@ -1,10 +1,8 @@
 #include <optional>
 #include <set>
-#include <variant>
 
 #include "adaptation/reward.hpp"
 #include "config/progress_bar.hpp"
-#include "config/sha256.hpp"
 #include "config/task_file.hpp"
 #include "config/terminal.hpp"
 #include "http/router.hpp"
@@ -45,37 +43,13 @@ class task_rewards {
   std::map<std::string, std::string> known_;
 };
 
-result<replay_query> make_query(const task_line& line,
-                                const command_arguments& given,
-                                task_rewards& rewards) {
-  replay_query query{.id = line.id,
-                     .path = {},
-                     .body = sampling_form(given),
-                     .digest = {},
-                     .reward = {},
-                     .reference = {}};
-  const std::string target = target_of(line, given);
-  query.body["model"] = target;
-  query.body["stream"] = true;
-  query.body["stream_options"] = {{"include_usage", true}};
-  if (const auto* prompt = std::get_if<std::string>(&line.prompt)) {
-    query.path = "/v1/completions";
-    query.body["prompt"] = *prompt;
-  } else {
-    query.path = "/v1/chat/completions";
-    query.body["messages"] = to_json(line).at("messages");
-  }
-  query.digest = sha256_hex(query.path + "\n" + dump_json(query.body));
-  if (line.answer) {
-    auto reference = from_line(line, "'" + line.id + "'");
-    if (!reference) return reference.error();
-    query.reference = *std::move(reference);
-    const std::string forced = given.get<std::string>("reward");
-    query.reward = !forced.empty() ? forced
-                   : line.reward   ? *line.reward
-                                   : rewards.of(target);
-  }
-  return query;
+/// What judges a line's answer: nothing where there is no reference.
+std::string reward_of(const task_line& line, const std::string& target,
+                      const command_arguments& given, task_rewards& rewards) {
+  if (!line.answer) return "";
+  const std::string forced = given.get<std::string>("reward");
+  if (!forced.empty()) return forced;
+  return line.reward ? *line.reward : rewards.of(target);
 }
 
 result<void> adapt_tasks(session& here, const api_client& api,
@@ -121,7 +95,9 @@ result<exit_code> replay(session& here) {
   const auto limit = given.get<std::int64_t>("limit");
   for (const auto& line : *lines) {
     if (limit > 0 && static_cast<std::int64_t>(all.size()) == limit) break;
-    auto query = make_query(line, given, rewards);
+    const std::string target = target_of(line, given);
+    auto query = make_query(line, target, sampling_form(given),
+                            reward_of(line, target, given, rewards));
     if (!query) return query.error();
     all.push_back(*std::move(query));
   }
