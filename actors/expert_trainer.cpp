@@ -21,10 +21,16 @@ std::function<void(const training_progress&)> reporting(train_sink_ref sink) {
     sink->part({.step = now.step,
                 .steps = now.steps,
                 .loss = now.loss,
-                .validation_loss = now.validation_loss,
+                .validation_loss = now.validation.loss,
                 .gradient_norm = now.gradient_norm,
                 .learning_rate = now.learning_rate,
-                .seconds = spent.count()});
+                .seconds = spent.count(),
+                .sampled = now.sampled,
+                .reward = now.reward,
+                .kl = now.divergence,
+                .length = now.length,
+                .validation_reward = now.validation.reward,
+                .best_validation_reward = now.best_validation.reward});
   };
 }
 
@@ -43,7 +49,8 @@ auto expert_trainer_state::failing(const char* whom) {
 void expert_trainer_state::begin(const model_card_ref& card) {
   card_ = card;
   auto made = expert_training::make(card->model, *assignment_.spec,
-                                    reporting(assignment_.sink));
+                                    reporting(assignment_.sink),
+                                    assignment_.rewards);
   if (!made) return end(made.error());
   training_ = std::move(*made);
   self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
@@ -54,6 +61,14 @@ void expert_trainer_state::begin(const model_card_ref& card) {
 void expert_trainer_state::publish() {
   auto outcome = training_->outcome();
   if (!outcome) return end(outcome.error());
+  if (outcome->file.empty()) {
+    // A LoRA adapter lies in its folder; the store keeps experts.
+    store_expert_version told;
+    told.expert = assignment_.spec->name;
+    told.base = card_->base.fingerprint;
+    told.provenance_json = std::move(outcome->provenance);
+    return end(std::move(told));
+  }
   publication p{.base = card_->base, .name = assignment_.spec->name};
   p.version.z_safetensors = std::move(outcome->file);
   p.version.norm = std::string(to_string(outcome->trained.norm));

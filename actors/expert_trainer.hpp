@@ -15,6 +15,7 @@ struct training_assignment {
   training_spec_ref spec;
   peers_ref others;
   train_sink_ref sink;
+  reward_options rewards = {};  // the operator's
 };
 
 /// One training run: reads the data, hands the loop to the engine as a job, and

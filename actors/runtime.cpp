@@ -51,8 +51,9 @@ supervision_options make_tree(const runtime_options& options,
     };
     return system.spawn(run_task_dispatcher, own);
   };
-  tree.spawn_trainer = [](caf::actor_system& system,
-                          training_assignment assignment) {
+  tree.spawn_trainer = [rewards](caf::actor_system& system,
+                                 training_assignment assignment) {
+    assignment.rewards = rewards;
     return system.spawn<caf::detached>(run_expert_trainer,
                                        std::move(assignment));
   };

@@ -1,6 +1,5 @@
 #include "adaptation/expert_training.hpp"
 
-#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
@@ -8,12 +7,14 @@
 #include <optional>
 
 #include "adaptation/adamw.hpp"
+#include "adaptation/rollout_round.hpp"
 #include "adaptation/svf.hpp"
-#include "adaptation/training_checkpoint.hpp"
+#include "adaptation/trainable_parameters.hpp"
 #include "adaptation/training_options.hpp"
 #include "config/sha256.hpp"
 #include "model/language_model.hpp"
-#include "model/svf_training.hpp"
+#include "model/lora_adapter.hpp"
+#include "model/trainer_model.hpp"
 
 namespace t2 {
 namespace {
@@ -22,40 +23,55 @@ namespace {
 // time: sums are cut at the same places in every run.
 constexpr std::int64_t slice_tokens = 512;
 
+double mean(std::span<const double> values) {
+  double sum = 0;
+  for (const double x : values) sum += x;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
 }  // namespace
 
 struct expert_training::state {
   std::shared_ptr<language_model> model;
   training_spec spec;
   training_options options;
-  std::shared_ptr<const svf_layout> layout;
+  std::unique_ptr<trainable_parameters> parameters;
   std::unique_ptr<training_objective> objective;
-  std::unique_ptr<svf_trainer_model> trainer;
+  std::unique_ptr<trainer_model> trainer;
+  std::vector<question> test_questions;
   std::function<void(const training_progress&)> on_progress;
 
-  enum class phase { open, validate, learn, done };
+  enum class phase {
+    open, gather_validation, validate, gather_step, learn, test_base, test_best,
+    done
+  };
   phase at = phase::open;
   training_checkpoint saved;  // where the run stands
-  delta_ref current;
   std::int64_t resumed_from = 0;
   training_progress progress;
   std::optional<error> failure;
+  std::optional<test_result> tested;
 
-  // Of the step or validation under way.
-  std::vector<training_row> rows;
+  // Of the step, validation or test under way.
+  gathered_rows gathered;
   std::size_t next_row = 0;
-  double loss = 0;
-  at::Tensor gradient;  // of d
+  double loss = 0, divergence = 0;
+  at::Tensor gradient;  // of the model's values
+  std::optional<rollout_round> round;
+  std::vector<double> base_rewards;
 
   void open();
+  void gather(phase next);
   void learn();
   void validate();
+  void test();
   void end_step();
   void end_validation();
   void go_on();
-  bool use_parameter();
+  void conclude_run();
+  bool use(const at::Tensor& parameter);
   void begin_validation();
-  std::span<const training_row> slice(std::span<const training_row> of);
+  std::span<const training_row> slice();
   void report() const {
     if (on_progress) on_progress(progress);
   }
@@ -63,12 +79,17 @@ struct expert_training::state {
     failure = std::move(why);
     at = phase::done;
   }
+  void diverged(const std::string& what) {
+    fail({ec::internal, "training diverged at step " +
+                            std::to_string(saved.step) + ": " + what});
+  }
+  std::string provenance() const;
   result<trained_expert> conclude() const;
 };
 
 // The next rows of about slice_tokens.
-std::span<const training_row> expert_training::state::slice(
-    std::span<const training_row> of) {
+std::span<const training_row> expert_training::state::slice() {
+  const std::span<const training_row> of = gathered.rows;
   const std::size_t begin = next_row;
   std::int64_t tokens = 0;
   while (next_row < of.size()) {
@@ -79,32 +100,23 @@ std::span<const training_row> expert_training::state::slice(
   return of.subspan(begin, next_row - begin);
 }
 
-// Puts the parameter into the model; false where it makes no expert.
-bool expert_training::state::use_parameter() {
-  const at::Tensor z =
-      z_from_parameter(saved.optimiser.parameter, options.parametrisation);
-  auto d = delta_from_z(z, trainer->singular_values(), options.norm, *layout);
-  if (!d) {
-    fail({d.error().code, "training diverged at step " +
-                              std::to_string(saved.step) + ": " +
-                              d.error().message});
+// Puts a parameter into the model; false where it makes none.
+bool expert_training::state::use(const at::Tensor& parameter) {
+  const auto values = parameters->values(parameter);
+  if (!values) {
+    diverged(values.error().message);
     return false;
   }
-  trainer->set_delta(*d);
-  auto delta = singular_delta::make(layout, *d);
-  if (!delta) {
-    fail(delta.error());
-    return false;
-  }
-  current = *std::move(delta);
+  trainer->set(*values);
   return true;
 }
 
 void expert_training::state::open() {
-  auto made = svf_trainer_model::make(model, layout);
-  if (!made) return fail(made.error());
-  trainer = *std::move(made);
-  if (!use_parameter()) return;
+  auto linears = parameters->open(*model);
+  if (!linears) return fail(linears.error());
+  trainer = std::make_unique<trainer_model>(model, *std::move(linears),
+                                            options.direction);
+  if (!use(saved.optimiser.parameter)) return;
   progress.step = saved.step;
   if (resumed_from == 0)
     begin_validation();
@@ -113,96 +125,109 @@ void expert_training::state::open() {
 }
 
 void expert_training::state::begin_validation() {
-  at = phase::validate;
+  if (auto begun = objective->begin_validation(); !begun)
+    return fail(begun.error());
+  at = phase::gather_validation;
+}
+
+void expert_training::state::gather(phase next) {
+  auto found = objective->gather(*model, trainer->linears());
+  if (!found) return fail(found.error());
+  if (!*found) return;
+  gathered = **std::move(found);
   next_row = 0;
-  loss = 0;
+  loss = divergence = 0;
+  gradient = at::zeros({parameters->size()}, at::kFloat);
+  at = next;
 }
 
 void expert_training::state::validate() {
-  const auto& held_out = objective->validation();
-  if (next_row < held_out.size()) {
-    const auto part = trainer->loss(slice(held_out), slice_tokens);
+  if (next_row < gathered.rows.size()) {
+    const auto part = trainer->loss(slice(), slice_tokens);
     if (!part) return fail(part.error());
     loss += part->loss;
   }
-  if (next_row == held_out.size()) end_validation();
+  if (next_row == gathered.rows.size()) end_validation();
 }
 
 void expert_training::state::end_validation() {
-  const bool measured = !objective->validation().empty();
+  const bool measured = objective->validates();
+  const validation_score score{gathered.reward, loss};
   if (measured) {
     if (!std::isfinite(loss))
-      return fail({ec::internal, "training diverged at step " +
-                                     std::to_string(saved.step) +
-                                     ": the validation loss is not finite"});
-    saved.last_validation = loss;
-    if (saved.step == 0) saved.base_loss = loss;
+      return diverged("the validation loss is not finite");
+    saved.last = score;
+    if (saved.step == 0) saved.base = score;
   }
   // Without validation the last step is the best.
-  if (saved.step == 0 || !measured || loss < saved.best_loss) {
+  if (saved.step == 0 || !measured || score.better_than(saved.best_score)) {
     saved.best = saved.optimiser.parameter.clone();
     saved.best_step = saved.step;
-    saved.best_loss = measured ? loss : 0;
+    saved.best_score = measured ? score : validation_score{};
   }
-  progress.validation_loss = saved.last_validation;
-  progress.best_validation_loss = saved.best_loss;
+  progress.validation = saved.last;
+  progress.best_validation = saved.best_score;
   report();
   go_on();
 }
 
 // After a step and what belongs to it: saves, and begins the next.
 void expert_training::state::go_on() {
-  const bool last = saved.step == spec.steps;
+  const bool stop =
+      spec.patience > 0 && objective->validates() &&
+      saved.step % spec.validate_every == 0 &&
+      saved.step - saved.best_step >= spec.patience * spec.validate_every;
+  const bool last = saved.step == spec.steps || stop;
   const bool due = last || saved.step % spec.checkpoint_every == 0;
   if (due && !spec.checkpoint.empty() && saved.step > resumed_from)
     if (auto written = write_training_checkpoint(spec.checkpoint, saved);
         !written)
       return fail(written.error());
   if (last) {
-    at = phase::done;
+    if (test_questions.empty()) return conclude_run();
+    if (use(parameters->initial())) at = phase::test_base;
     return;
   }
-  auto drawn = objective->rows(saved.step, current);
-  if (!drawn) return fail(drawn.error());
-  rows = *std::move(drawn);
-  next_row = 0;
-  loss = 0;
-  gradient = at::zeros({layout->total()}, at::kFloat);
-  at = phase::learn;
+  if (auto begun = objective->begin_step(saved.step); !begun)
+    return fail(begun.error());
+  at = phase::gather_step;
 }
 
 void expert_training::state::learn() {
-  const auto part = trainer->loss_and_gradient(slice(rows), slice_tokens);
-  if (!part) return fail(part.error());
-  loss += part->loss;
-  gradient.add_(part->grad_d);
-  if (next_row == rows.size()) end_step();
+  if (next_row < gathered.rows.size()) {
+    const auto rows = slice();
+    const auto part = trainer->loss_and_gradient(rows, slice_tokens);
+    if (!part) return fail(part.error());
+    loss += part->loss;
+    for (const double kl : part->divergences) divergence += kl;
+    gradient.add_(part->gradient);
+  }
+  if (next_row == gathered.rows.size()) end_step();
 }
 
 void expert_training::state::end_step() {
   at::Tensor& p = saved.optimiser.parameter;
-  const at::Tensor z = z_from_parameter(p, options.parametrisation);
-  at::Tensor of_p = gradient_of_parameter(
-      gradient_of_z(gradient, z, trainer->singular_values(), options.norm,
-                    *layout),
-      p, options.parametrisation);
+  at::Tensor of_p = parameters->gradient(gradient, p);
   const double norm = clip_gradient(of_p, spec.clip);
   if (!std::isfinite(norm) || !std::isfinite(loss))
-    return fail({ec::internal, "training diverged at step " +
-                                   std::to_string(saved.step) +
-                                   ": the gradient is not finite"});
+    return diverged("the gradient is not finite");
   const double rate = learning_rate_at(saved.step, spec.steps,
                                        spec.learning_rate, spec.warmup);
   adamw_step(saved.optimiser, of_p, rate,
              {.weight_decay = spec.weight_decay,
-              .decay_towards = base_parameter(options.parametrisation)});
+              .decay_towards = parameters->decay_towards()});
   ++saved.step;
   saved.last_loss = loss;
   progress.step = saved.step;
   progress.loss = loss;
   progress.gradient_norm = norm;
   progress.learning_rate = rate;
-  if (!use_parameter()) return;
+  if (gathered.answers > 0) {
+    progress.reward = gathered.reward;
+    progress.length = gathered.length;
+    progress.divergence = divergence / static_cast<double>(gathered.answers);
+  }
+  if (!use(p)) return;
   report();
   if (saved.step % spec.validate_every == 0 || saved.step == spec.steps)
     begin_validation();
@@ -210,21 +235,88 @@ void expert_training::state::end_step() {
     go_on();
 }
 
-result<trained_expert> expert_training::state::conclude() const {
-  using nlohmann::json;
-  json options_json = json::parse(canonical_json(spec));
-  json metrics{{"best_step", saved.best_step}, {"last_loss", saved.last_loss}};
-  if (!objective->validation().empty()) {
-    metrics["base_validation_loss"] = saved.base_loss;
-    metrics["best_validation_loss"] = saved.best_loss;
+// Greedy answers to the test questions, of the base and then of the best step.
+void expert_training::state::test() {
+  if (!round) {
+    std::vector<const question*> asked;
+    for (const question& q : test_questions) asked.push_back(&q);
+    auto made = rollout_round::make(
+        *model, std::move(asked),
+        {.max_tokens = static_cast<std::int32_t>(spec.max_answer_tokens)}, 0);
+    if (!made) return fail(made.error());
+    round.emplace(*std::move(made));
   }
+  const bool of_base = at == phase::test_base;
+  const auto more = round->advance(
+      *model, of_base ? nullptr : &trainer->linears().dense());
+  if (!more) return fail(more.error());
+  if (*more) return;
+  const auto rewards = round->rewards();
+  round.reset();
+  if (of_base) {
+    base_rewards = rewards;
+    if (use(saved.best)) at = phase::test_best;
+    return;
+  }
+  std::vector<double> gained;
+  for (std::size_t i = 0; i < rewards.size(); ++i)
+    gained.push_back(rewards[i] - base_rewards[i]);
+  tested = test_result{.questions = rewards.size(),
+                       .base_reward = mean(base_rewards),
+                       .reward = mean(rewards),
+                       .difference = interval_of(gained)};
+  conclude_run();
+}
+
+void expert_training::state::conclude_run() {
+  at = phase::done;
+  if (!options.lora) return;
+  const lora_layout layout{model->config(), *options.lora};
+  if (auto written = write_lora_adapter(spec.output, layout, saved.best,
+                                        model->name(), provenance());
+      !written)
+    fail(written.error());
+}
+
+std::string expert_training::state::provenance() const {
+  using nlohmann::json;
+  json metrics{{"best_step", saved.best_step},
+               {"steps", saved.step},
+               {"last_loss", saved.last_loss}};
+  if (objective->validates()) {
+    const bool rewarded = spec.objective == "reinforce";
+    const auto put = [&](const char* name, const validation_score& score) {
+      const std::string stem = std::string{name} + "_validation_";
+      metrics[stem + (rewarded ? "divergence" : "loss")] = score.loss;
+      if (rewarded) metrics[stem + "reward"] = score.reward;
+    };
+    put("base", saved.base);
+    put("best", saved.best_score);
+  }
+  if (tested)
+    metrics["test"] = {{"questions", tested->questions},
+                       {"base_reward", tested->base_reward},
+                       {"reward", tested->reward},
+                       {"difference", tested->difference.mean},
+                       {"low", tested->difference.low},
+                       {"high", tested->difference.high}};
+  return json{{"objective", spec.objective},
+              {"method", spec.method},
+              {"data_sha256", objective->data_hash()},
+              {"options", json::parse(canonical_json(spec))},
+              {"seed", spec.seed},
+              {"metrics", metrics}}
+      .dump();
+}
+
+result<trained_expert> expert_training::state::conclude() const {
   trained_expert out;
-  out.provenance = json{{"objective", spec.objective},
-                        {"data_sha256", objective->data_hash()},
-                        {"options", options_json},
-                        {"seed", spec.seed},
-                        {"metrics", metrics}}
-                       .dump();
+  out.provenance = provenance();
+  out.best_step = saved.best_step;
+  out.base_validation = saved.base;
+  out.best_validation = saved.best_score;
+  out.test = tested;
+  if (options.lora) return out;
   out.trained = {.name = spec.name,
                  .version = 0,
                  .base = model->fingerprint(),
@@ -232,13 +324,11 @@ result<trained_expert> expert_training::state::conclude() const {
                  .targets = options.targets,
                  .z = z_from_parameter(saved.best, options.parametrisation)
                           .clone(),
-                 .provenance = out.provenance};
+                 .provenance = out.provenance,
+                 .seen = objective->seen()};
   auto file = serialise_expert(out.trained, model->config());
   if (!file) return file.error();
   out.file = *std::move(file);
-  out.best_step = saved.best_step;
-  out.base_validation_loss = saved.base_loss;
-  out.best_validation_loss = saved.best_loss;
   return out;
 }
 
@@ -247,10 +337,11 @@ expert_training::~expert_training() = default;
 
 result<std::shared_ptr<expert_training>> expert_training::make(
     std::shared_ptr<language_model> model, training_spec spec,
-    std::function<void(const training_progress&)> on_progress) {
+    std::function<void(const training_progress&)> on_progress,
+    const reward_options& rewards) {
   const auto options = check(spec);
   if (!options) return options.error();
-  auto objective = make_objective(*model, spec);
+  auto objective = make_objective(*model, spec, rewards);
   if (!objective) return objective.error();
   auto training = std::shared_ptr<expert_training>{new expert_training};
   state& s = *training->state_;
@@ -259,44 +350,60 @@ result<std::shared_ptr<expert_training>> expert_training::make(
   s.options = *options;
   s.objective = *std::move(objective);
   s.on_progress = std::move(on_progress);
-  s.layout =
-      std::make_shared<svf_layout>(s.model->config(), options->targets);
+  s.parameters = make_trainable_parameters(s.model->config(), s.options,
+                                           s.spec.seed);
   s.progress.steps = s.spec.steps;
+  s.progress.sampled = s.spec.objective == "reinforce";
+  if (!s.spec.test_data.empty()) {
+    auto examples = parse_examples(s.spec.test_data, "test_data");
+    if (!examples) return examples.error();
+    if (auto fine = refuse_seen(*examples, s.objective->seen(),
+                                "the training of " + s.spec.name);
+        !fine)
+      return fine.error();
+    auto questions = make_questions(*s.model, *std::move(examples),
+                                    s.spec.reward, s.spec.max_tokens, rewards);
+    if (!questions) return questions.error();
+    s.test_questions = *std::move(questions);
+  }
 
   const std::string identity = sha256_hex(
       s.model->fingerprint() + "\n" + s.objective->data_hash() + "\n" +
       canonical_json(s.spec));
   if (!s.spec.checkpoint.empty()) {
     auto found = read_training_checkpoint(s.spec.checkpoint, identity,
-                                          s.layout->total());
+                                          s.parameters->size());
     if (!found) return found.error();
     if (*found) {
       s.saved = **std::move(found);
       s.resumed_from = s.saved.step;
       s.progress.step = s.saved.step;
       s.progress.loss = s.saved.last_loss;
-      s.progress.validation_loss = s.saved.last_validation;
-      s.progress.best_validation_loss = s.saved.best_loss;
+      s.progress.validation = s.saved.last;
+      s.progress.best_validation = s.saved.best_score;
       return training;
     }
   }
-  const double start = base_parameter(options->parametrisation);
   s.saved.identity = identity;
-  s.saved.optimiser =
-      make_adamw_state(at::full({s.layout->total()}, start, at::kFloat));
+  s.saved.optimiser = make_adamw_state(s.parameters->initial());
   s.saved.best = s.saved.optimiser.parameter.clone();
   return training;
 }
 
 bool expert_training::advance(language_model&) {
   state& s = *state_;
+  using enum state::phase;
   switch (s.at) {
-    case state::phase::open: s.open(); break;
-    case state::phase::validate: s.validate(); break;
-    case state::phase::learn: s.learn(); break;
-    case state::phase::done: break;
+    case open: s.open(); break;
+    case gather_validation: s.gather(validate); break;
+    case validate: s.validate(); break;
+    case gather_step: s.gather(learn); break;
+    case learn: s.learn(); break;
+    case test_base:
+    case test_best: s.test(); break;
+    case done: break;
   }
-  return s.at != state::phase::done;
+  return s.at != done;
 }
 
 const training_progress& expert_training::progress() const {

@@ -3,11 +3,14 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "adaptation/expert.hpp"
+#include "adaptation/paired_interval.hpp"
 #include "adaptation/query.hpp"
+#include "adaptation/training_checkpoint.hpp"
 #include "adaptation/training_objective.hpp"
 #include "config/result.hpp"
 #include "model/engine.hpp"
@@ -19,36 +22,51 @@ struct training_progress {
   std::int64_t step = 0;  // steps done
   std::int64_t steps = 0;
   double loss = 0;             // of the last step
-  double validation_loss = 0;  // the last one measured
-  double best_validation_loss = 0;
+  validation_score validation;       // the last one measured
+  validation_score best_validation;
   double gradient_norm = 0;    // before clipping
   double learning_rate = 0;
+  bool sampled = false;        // the objective samples answers: of the last
+  double reward = 0;           // step's: their mean reward,
+  double divergence = 0;       // Σ_i KL_i of an answer, mean (0 if λ is 0),
+  double length = 0;           // and tokens
+};
+
+/// Greedy answers of the base and of the chosen parameters to the same
+/// questions.
+struct test_result {
+  std::size_t questions = 0;
+  double base_reward = 0, reward = 0;  // means
+  paired_interval difference;          // reward − base_reward, of each
 };
 
 struct trained_expert {
-  expert trained;               // z of the best step; no name or version
-  std::vector<std::byte> file;  // its expert file
+  expert trained;               // SVF: z of the best step; no name or version
+  std::vector<std::byte> file;  // SVF: its expert file
   std::string provenance;       // JSON: objective, data hash, options, seed,
                                 // metrics
   std::int64_t best_step = 0;   // 0: nothing beat the base
-  double base_validation_loss = 0;
-  double best_validation_loss = 0;
+  validation_score base_validation, best_validation;
+  std::optional<test_result> test;
 };
 
-/// Trains the z of one expert as a job of the engine, in slices. With
+/// Trains one expert, or a LoRA adapter (which is written to spec.output), as a
+/// job of the engine, in slices. With
 /// spec.checkpoint set, a run that was killed and is made again with the same
 /// spec and data goes on from its last checkpoint and ends in the same bits on
 /// the same machine. The engine's thread, but for make().
 class expert_training : public engine_job {
  public:
   /// Reads the checkpoint where there is one: ec::incompatible when it is of
-  /// another spec, data or base, ec::corrupt when it does not verify.
+  /// another spec, data or base, ec::corrupt when it does not verify. Test
+  /// questions that it would learn from or choose by are ec::incompatible.
   static result<std::shared_ptr<expert_training>> make(
       std::shared_ptr<language_model> model, training_spec spec,
-      std::function<void(const training_progress&)> on_progress = {});
+      std::function<void(const training_progress&)> on_progress = {},
+      const reward_options& rewards = {});
   ~expert_training() override;
 
-  /// A slice: one packed forward and backward pass.
+  /// A slice: one packed step of rollouts, or one forward and backward pass.
   bool advance(language_model& model) override;
 
   const training_progress& progress() const;

@@ -71,24 +71,54 @@ void append_windows(const training_row& whole, std::size_t max_tokens,
   }
 }
 
+result<std::vector<example>> examples_of(const training_spec& spec,
+                                         const std::string& data,
+                                         const char* label) {
+  if (spec.format == "jsonl") return parse_examples(data, label);
+  if (spec.format == "text") return split_text(data);
+  return error{ec::invalid_argument,
+               "format: expected jsonl or text, found '" + spec.format + "'"};
+}
+
+result<std::vector<training_row>> rows_of(const language_model& model,
+                                          const std::vector<example>& examples,
+                                          std::int64_t max_tokens,
+                                          seen_prompts& seen) {
+  std::vector<training_row> rows;
+  for (const example& e : examples) {
+    seen.add(e);
+    const bool plain = e.prompt.empty() && e.messages.empty();
+    auto row = training_row_of(
+        model, e,
+        plain ? std::numeric_limits<std::int64_t>::max() : max_tokens);
+    if (!row) return row.error();
+    if (plain)
+      append_windows(*row, static_cast<std::size_t>(max_tokens), rows);
+    else
+      rows.push_back(*std::move(row));
+  }
+  return rows;
+}
+
 }  // namespace
 
 next_token_objective::next_token_objective(std::vector<training_row> training,
                                            std::vector<training_row> held_out,
                                            std::int64_t batch,
                                            std::uint64_t seed,
-                                           std::string data_hash)
+                                           std::string data_hash,
+                                           seen_prompts seen)
     : training_(std::move(training)),
       validation_(std::move(held_out)),
       batch_(batch),
       seed_(seed),
       data_hash_(std::move(data_hash)),
+      seen_(std::move(seen)),
       epoch_(no_epoch) {
   weigh(validation_);
 }
 
-result<std::vector<training_row>> next_token_objective::rows(
-    std::int64_t step, const delta_ref&) {
+std::vector<training_row> next_token_objective::rows(std::int64_t step) {
   std::vector<training_row> out;
   const auto n = static_cast<std::uint64_t>(training_.size());
   for (std::int64_t i = 0; i < batch_; ++i) {
@@ -104,51 +134,62 @@ result<std::vector<training_row>> next_token_objective::rows(
   return out;
 }
 
-result<std::unique_ptr<training_objective>> make_next_token_objective(
-    const language_model& model, const training_spec& spec) {
-  std::vector<example> examples;
-  if (spec.format == "jsonl") {
-    auto parsed = parse_examples(spec.data, "data");
-    if (!parsed) return parsed.error();
-    examples = *std::move(parsed);
-  } else if (spec.format == "text") {
-    examples = split_text(spec.data);
-  } else {
-    return error{ec::invalid_argument,
-                 "format: expected jsonl or text, found '" + spec.format + "'"};
-  }
-  std::vector<training_row> rows;
-  const auto max_tokens = static_cast<std::size_t>(spec.max_tokens);
-  for (const example& e : examples) {
-    const bool plain = e.prompt.empty() && e.messages.empty();
-    auto row = training_row_of(
-        model, e,
-        plain ? std::numeric_limits<std::int64_t>::max() : spec.max_tokens);
-    if (!row) return row.error();
-    if (plain)
-      append_windows(*row, max_tokens, rows);
-    else
-      rows.push_back(*std::move(row));
-  }
+result<void> next_token_objective::begin_step(std::int64_t step) {
+  next_ = {.rows = rows(step)};
+  return {};
+}
 
-  const auto n = rows.size();
-  auto held = static_cast<std::size_t>(
-      std::llround(spec.validation * static_cast<double>(n)));
-  if (spec.validation > 0) held = std::max<std::size_t>(held, 1);
-  if (n < held + 1)
-    return error{ec::invalid_argument,
-                 "data: expected at least " + std::to_string(held + 1) +
-                     " rows to learn from, found " + std::to_string(n)};
-  const auto order = random_stream{spec.seed, split_stream}.permutation(n);
-  std::vector<bool> is_held(n, false);
-  for (std::size_t i = 0; i < held; ++i) is_held[order[i]] = true;
+result<void> next_token_objective::begin_validation() {
+  next_ = {.rows = validation_};
+  return {};
+}
+
+result<std::optional<gathered_rows>> next_token_objective::gather(
+    language_model&, const adapted_linears&) {
+  return std::optional{std::move(next_)};
+}
+
+result<std::unique_ptr<next_token_objective>> make_next_token_objective(
+    const language_model& model, const training_spec& spec) {
+  const auto examples = examples_of(spec, spec.data, "data");
+  if (!examples) return examples.error();
+  seen_prompts seen;
+  auto rows = rows_of(model, *examples, spec.max_tokens, seen);
+  if (!rows) return rows.error();
   std::vector<training_row> training, validation;
-  for (std::size_t i = 0; i < n; ++i)
-    (is_held[i] ? validation : training).push_back(std::move(rows[i]));
-  return std::unique_ptr<training_objective>{
-      std::make_unique<next_token_objective>(
-          std::move(training), std::move(validation), spec.batch, spec.seed,
-          sha256_hex(spec.format + "\n" + spec.data))};
+  const auto n = rows->size();
+  if (!spec.validation_data.empty()) {
+    const auto others =
+        examples_of(spec, spec.validation_data, "validation_data");
+    if (!others) return others.error();
+    auto held = rows_of(model, *others, spec.max_tokens, seen);
+    if (!held) return held.error();
+    validation = *std::move(held);
+    training = *std::move(rows);
+  } else {
+    auto held = static_cast<std::size_t>(
+        std::llround(spec.validation * static_cast<double>(n)));
+    if (spec.validation > 0) held = std::max<std::size_t>(held, 1);
+    if (n < held + 1)
+      return error{ec::invalid_argument,
+                   "data: expected at least " + std::to_string(held + 1) +
+                       " rows to learn from, found " + std::to_string(n)};
+    const auto order = random_stream{spec.seed, split_stream}.permutation(n);
+    std::vector<bool> is_held(n, false);
+    for (std::size_t i = 0; i < held; ++i) is_held[order[i]] = true;
+    for (std::size_t i = 0; i < n; ++i)
+      (is_held[i] ? validation : training).push_back(std::move((*rows)[i]));
+  }
+  if (training.empty())
+    return error{ec::invalid_argument,
+                 "data: expected at least one row to learn from, found none"};
+  return std::make_unique<next_token_objective>(
+      std::move(training), std::move(validation), spec.batch, spec.seed,
+      sha256_hex(spec.format + "\n" + spec.data +
+                 (spec.validation_data.empty()
+                      ? std::string{}
+                      : "\n\x1e" + spec.validation_data)),
+      std::move(seen));
 }
 
 }  // namespace t2

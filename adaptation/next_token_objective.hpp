@@ -16,15 +16,20 @@ class next_token_objective : public training_objective {
   /// Rows with weights of 1; `training` is not empty.
   next_token_objective(std::vector<training_row> training,
                        std::vector<training_row> held_out, std::int64_t batch,
-                       std::uint64_t seed, std::string data_hash);
+                       std::uint64_t seed, std::string data_hash,
+                       seen_prompts seen);
 
   std::string_view name() const override { return "next-token"; }
   const std::string& data_hash() const override { return data_hash_; }
-  result<std::vector<training_row>> rows(std::int64_t step,
-                                         const delta_ref& current) override;
-  const std::vector<training_row>& validation() const override {
-    return validation_;
-  }
+  const seen_prompts& seen() const override { return seen_; }
+  bool validates() const override { return !validation_.empty(); }
+  result<void> begin_step(std::int64_t step) override;
+  result<void> begin_validation() override;
+  result<std::optional<gathered_rows>> gather(language_model&,
+                                              const adapted_linears&) override;
+
+  std::vector<training_row> rows(std::int64_t step);
+  const std::vector<training_row>& validation() const { return validation_; }
   const std::vector<training_row>& training() const { return training_; }
 
  private:
@@ -32,16 +37,18 @@ class next_token_objective : public training_objective {
   std::int64_t batch_;
   std::uint64_t seed_;
   std::string data_hash_;
+  seen_prompts seen_;
   std::uint64_t epoch_;             // whose order `order_` is
   std::vector<std::size_t> order_;
+  gathered_rows next_;
 };
 
 /// Of spec.data: JSONL examples (the answer alone is learned), or texts
 /// separated by blank lines (all of each is learned; one longer than
 /// spec.max_tokens becomes several rows). spec.validation of the rows are held
-/// out, chosen by seed. Errors name the line; ec::invalid_argument: nothing to
-/// learn from.
-result<std::unique_ptr<training_objective>> make_next_token_objective(
+/// out, chosen by seed, or those of spec.validation_data. Errors name the line;
+/// ec::invalid_argument: nothing to learn from.
+result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const language_model& model, const training_spec& spec);
 
 }  // namespace t2

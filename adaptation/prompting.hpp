@@ -7,7 +7,7 @@
 #include "adaptation/example.hpp"
 #include "config/result.hpp"
 #include "model/engine.hpp"
-#include "model/svf_training.hpp"
+#include "model/training_batch.hpp"
 #include "text/tokenizer.hpp"
 
 namespace t2 {

@@ -39,21 +39,37 @@ struct mixture_summary {
 /// A training run of an expert, as the CLI and the API describe it.
 struct training_spec {
   std::string name;                    // of the expert
-  std::string objective = "next-token";
+  std::string method = "svf";          // svf, lora
+  std::string objective = "next-token";  // next-token, reinforce
   std::string data;                    // bytes of JSONL, or text
+  std::string validation_data;         // the same; empty: a part of `data`
+  std::string test_data;               // JSONL, judged at the end; or empty
   std::string format = "jsonl";        // jsonl or text (blank-line separated)
-  std::string targets = "all";         // attention, mlp, all
+  std::string targets = "all";         // of SVF: attention, mlp, all
   std::string norm = "none";           // none, nuclear
   std::string parametrisation = "direct";  // direct, sigmoid
+  std::int64_t rank = 16;              // of LoRA
+  double alpha = 32;
+  std::string lora_targets = "q_proj,v_proj";
+  std::filesystem::path output;        // folder for LoRA's adapter
   std::int64_t steps = 200;
-  std::int64_t batch = 16;             // rows of a step
+  std::int64_t batch = 16;             // rows (reinforce: prompts) of a step
   double learning_rate = 2e-3;
   double weight_decay = 0;             // towards the base
   double clip = 1;                     // of the gradient's norm; 0: off
   double warmup = 0.05;                // fraction of the steps
   double validation = 0.1;             // fraction of the rows held out
   std::int64_t validate_every = 20;
-  std::int64_t max_tokens = 256;       // of a row
+  std::int64_t patience = 0;           // validations without gain; 0: no stop
+  std::int64_t max_tokens = 256;       // of a row; reinforce: of a prompt
+  // Of answers that are sampled: by reinforce, and for test_data.
+  std::string reward;                  // of examples that name none
+  std::int64_t max_answer_tokens = 128;
+  std::int64_t samples = 4;            // answers to a prompt
+  double temperature = 1;              // 0: greedy
+  std::string advantage = "leave-one-out";  // none, batch-mean
+  double kl_weight = 0.1;              // λ
+  std::string kl_direction = "policy-base";  // base-policy
   std::uint64_t seed = 0;
   std::filesystem::path checkpoint;    // file; empty: none
   std::int64_t checkpoint_every = 20;

@@ -1,6 +1,5 @@
 #include "adaptation/training_checkpoint.hpp"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "config/jsonl.hpp"
@@ -12,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* format_name = "t2-training-1";
+constexpr const char* format_name = "t2-training-2";
 
 std::string digest(std::initializer_list<const at::Tensor*> tensors,
                    const std::string& state) {
@@ -27,12 +26,13 @@ std::string digest(std::initializer_list<const at::Tensor*> tensors,
   return hash.hex();
 }
 
-// JSON has no infinity: a loss that was never measured is null.
-json number(double x) { return std::isfinite(x) ? json(x) : json(nullptr); }
+json form_of(const validation_score& score) {
+  return {score.reward, score.loss};
+}
 
-double number(const json& state, const char* key) {
-  const json& x = state.at(key);
-  return x.is_null() ? HUGE_VAL : x.get<double>();
+validation_score score_at(const json& state, const char* key) {
+  const json& pair = state.at(key);
+  return {pair.at(0).get<double>(), pair.at(1).get<double>()};
 }
 
 }  // namespace
@@ -42,10 +42,10 @@ result<void> write_training_checkpoint(const std::filesystem::path& path,
   const std::string state = json{{"step", c.step},
                                  {"optimiser_steps", c.optimiser.steps},
                                  {"best_step", c.best_step},
-                                 {"best_loss", number(c.best_loss)},
-                                 {"base_loss", number(c.base_loss)},
-                                 {"last_loss", number(c.last_loss)},
-                                 {"last_validation", number(c.last_validation)}}
+                                 {"best", form_of(c.best_score)},
+                                 {"base", form_of(c.base)},
+                                 {"last", form_of(c.last)},
+                                 {"last_loss", c.last_loss}}
                                 .dump();
   const adamw_state& o = c.optimiser;
   return write_safetensors(
@@ -116,10 +116,10 @@ result<std::optional<training_checkpoint>> read_training_checkpoint(
     c.step = state->at("step").get<std::int64_t>();
     c.optimiser.steps = state->at("optimiser_steps").get<std::int64_t>();
     c.best_step = state->at("best_step").get<std::int64_t>();
-    c.best_loss = number(*state, "best_loss");
-    c.base_loss = number(*state, "base_loss");
-    c.last_loss = number(*state, "last_loss");
-    c.last_validation = number(*state, "last_validation");
+    c.best_score = score_at(*state, "best");
+    c.base = score_at(*state, "base");
+    c.last = score_at(*state, "last");
+    c.last_loss = state->at("last_loss").get<double>();
   } catch (const json::exception& e) {
     return corrupt(std::string{"state: "} + e.what());
   }

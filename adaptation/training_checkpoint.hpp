@@ -12,6 +12,16 @@
 
 namespace t2 {
 
+/// What chooses the best step: the higher mean reward of greedy answers (0 for
+/// an objective without), and then the lower loss.
+struct validation_score {
+  double reward = 0;
+  double loss = 0;
+  bool better_than(const validation_score& other) const {
+    return reward != other.reward ? reward > other.reward : loss < other.loss;
+  }
+};
+
 /// All that a training run needs to go on from where it was.
 struct training_checkpoint {
   std::string identity;  // SHA-256 of base, data and spec: what run it is of
@@ -19,8 +29,8 @@ struct training_checkpoint {
   at::Tensor best;       // parameter of the best step
   std::int64_t step = 0;
   std::int64_t best_step = 0;
-  double best_loss = 0, base_loss = 0;  // of validation
-  double last_loss = 0, last_validation = 0;
+  validation_score base, best_score, last;
+  double last_loss = 0;  // of a step
 };
 
 /// Replaces the file durably (config/durable_file.hpp).

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "adaptation/advantage.hpp"
 #include "adaptation/query.hpp"
 #include "adaptation/svf_norm.hpp"
 #include "config/result.hpp"
+#include "model/kl_divergence.hpp"
+#include "model/lora.hpp"
 #include "model/projection.hpp"
 
 namespace t2 {
@@ -14,6 +18,9 @@ struct training_options {
   svf_targets targets = svf_targets::all;
   svf_norm norm = svf_norm::none;
   svf_parametrisation parametrisation = svf_parametrisation::direct;
+  std::optional<lora_shape> lora;  // none: SVF
+  advantage_kind advantage = advantage_kind::leave_one_out;
+  kl_direction direction = kl_direction::policy_base;
 };
 
 /// ec::invalid_argument names the field, what was expected and what found.

@@ -10,11 +10,23 @@ namespace {
 
 constexpr std::int64_t logits_bytes = std::int64_t{64} << 20;
 
+at::Tensor log_probabilities(const at::Tensor& hidden_ah,
+                             const at::Tensor& head_vh) {
+  return at::log_softmax(at::linear(hidden_ah, head_vh).to(at::kFloat), 1);
+}
+
 }  // namespace
 
 answer_loss cross_entropy(const at::Tensor& hidden_ah,
                           const at::Tensor& head_vh, const packed_rows& rows,
                           bool with_gradient) {
+  return policy_loss(hidden_ah, {}, head_vh, rows, kl_direction::policy_base,
+                     with_gradient);
+}
+
+answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
+                        const at::Tensor& head_vh, const packed_rows& rows,
+                        kl_direction direction, bool with_gradient) {
   const at::NoGradGuard no_gradient;
   answer_loss out;
   out.log_probabilities.reserve(rows.weights.size());
@@ -24,8 +36,7 @@ answer_loss cross_entropy(const at::Tensor& hidden_ah,
   for (std::int64_t a = 0; a < hidden_ah.size(0); a += at_once) {
     const auto n = std::min(at_once, hidden_ah.size(0) - a);
     const auto target = rows.target_a.narrow(0, a, n).unsqueeze(1);
-    auto log_p = at::log_softmax(
-        at::linear(hidden_ah.narrow(0, a, n), head_vh).to(at::kFloat), 1);
+    auto log_p = log_probabilities(hidden_ah.narrow(0, a, n), head_vh);
     const auto chosen =
         log_p.gather(1, target).squeeze(1).to(at::kCPU).to(at::kDouble);
     const auto* values = chosen.const_data_ptr<double>();
@@ -34,10 +45,29 @@ answer_loss cross_entropy(const at::Tensor& hidden_ah,
       out.log_probabilities.push_back(values[i]);
       out.loss -= static_cast<double>(weight) * values[i];
     }
+    at::Tensor of_divergence;  // ∂L/∂logits
+    if (base_ah.defined()) {
+      const auto kl = kl_divergence(
+          log_p, log_probabilities(base_ah.narrow(0, a, n), head_vh),
+          direction, with_gradient);
+      auto weights = std::vector<float>(
+          rows.kl_weights.begin() + a, rows.kl_weights.begin() + a + n);
+      const auto each = kl.value_a.to(at::kCPU).to(at::kDouble);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto value = each.const_data_ptr<double>()[i];
+        out.divergences.push_back(value);
+        out.loss += double{weights[static_cast<std::size_t>(i)]} * value;
+      }
+      if (with_gradient)
+        of_divergence = kl.grad_logits_av.mul(
+            at::from_blob(weights.data(), {n, 1}, at::kFloat)
+                .to(hidden_ah.device()));
+    }
     if (!with_gradient) continue;
     auto d_logits = log_p.exp_();
     d_logits.scatter_add_(1, target, at::full_like(target, -1, at::kFloat));
     d_logits.mul_(rows.weight_a.narrow(0, a, n).unsqueeze(1));
+    if (of_divergence.defined()) d_logits.add_(of_divergence);
     out.grad_hidden_ah.narrow(0, a, n).copy_(
         at::mm(d_logits.to(head_vh.scalar_type()), head_vh));
   }

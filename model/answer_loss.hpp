@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "model/kl_divergence.hpp"
 #include "model/training_batch.hpp"
 
 namespace t2 {
@@ -11,8 +12,9 @@ namespace t2 {
 /// The loss of a pass's answer tokens, and its gradient with respect to the
 /// hidden states that predict them.
 struct answer_loss {
-  double loss = 0;                         // −Σ weight · log p
+  double loss = 0;                         // −Σ weight · log p + Σ kl_weight · KL
   std::vector<double> log_probabilities;   // A, nats
+  std::vector<double> divergences;         // A, nats; empty without a base
   at::Tensor grad_hidden_ah;               // as the hidden states; may be unset
 };
 
@@ -22,5 +24,11 @@ struct answer_loss {
 answer_loss cross_entropy(const at::Tensor& hidden_ah,
                           const at::Tensor& head_vh, const packed_rows& rows,
                           bool with_gradient);
+
+/// The same with the divergence to the base, whose hidden states at the same
+/// positions are `base_ah`.
+answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
+                        const at::Tensor& head_vh, const packed_rows& rows,
+                        kl_direction direction, bool with_gradient);
 
 }  // namespace t2

@@ -76,6 +76,7 @@ packed_rows pack(std::span<const training_row> rows,
       places.push_back(begin + static_cast<std::int64_t>(i) - 1);
       targets.push_back(row.tokens[i]);
       out.weights.push_back(row.weights[i - row.answer_begin]);
+      out.kl_weights.push_back(row.kl_weight);
       out.owners.push_back(r);
     }
     begin += length;

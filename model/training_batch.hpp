@@ -13,12 +13,15 @@
 namespace t2 {
 
 /// One text to learn from. The loss is −Σ_i weight_i · log p(tokens[i] |
-/// tokens[:i]) over i ≥ answer_begin; `weights` has one entry for each such i
-/// (next-token: 1; policy gradient: the advantage).
+/// tokens[:i]) + kl_weight · Σ_i KL_i over i ≥ answer_begin; `weights` has one
+/// entry for each such i (next-token: 1; policy gradient: the advantage). KL_i
+/// is the divergence between the policy's and the base's distribution of token
+/// i over the whole vocabulary (kl_divergence.hpp).
 struct training_row {
   std::vector<token_id> tokens;
   std::size_t answer_begin = 1;
-  std::vector<float> weights;
+  std::vector<float> weights = {};
+  float kl_weight = 0;
 };
 
 /// ec::invalid_argument: no answer, a weight missing, more than `longest`
@@ -34,6 +37,7 @@ struct packed_rows {
   at::Tensor target_a;  // int64: the answer token itself
   at::Tensor weight_a;  // float32
   std::vector<float> weights;       // the same, on the host
+  std::vector<float> kl_weights;    // A
   std::vector<std::size_t> owners;  // A: index of the row it is of
 };
 

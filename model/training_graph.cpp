@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <array>
 #include <optional>
 
 namespace t2 {
@@ -33,7 +34,19 @@ std::optional<at::Tensor> window_mask(const model_config& config,
       .logical_and(at_key > at_row - *config.sliding_window);
 }
 
+constexpr std::array attention_inputs{
+    projection_kind::query, projection_kind::key, projection_kind::value};
+constexpr std::array mlp_inputs{projection_kind::gate, projection_kind::up};
+
 }  // namespace
+
+std::vector<at::Tensor> trainable_linears::apply_all(
+    std::int64_t layer, std::span<const projection_kind> kinds,
+    const at::Tensor& x_bn) const {
+  std::vector<at::Tensor> out;
+  for (const auto kind : kinds) out.push_back(apply(layer, kind, x_bn));
+  return out;
+}
 
 at::Tensor hidden_states(const model_config& config,
                          const graph_weights& weights,
@@ -55,20 +68,18 @@ at::Tensor hidden_states(const model_config& config,
   if (at::GradMode::is_enabled() && !x_bh.requires_grad())
     x_bh.requires_grad_();
   for (std::int64_t l = 0; l < c.layers; ++l) {
-    const auto project = [&](projection_kind kind, const at::Tensor& in) {
-      return linears.apply(l, kind, in);
+    const auto project = [&](projection_kind kind, const at::Tensor& x) {
+      return linears.apply(l, kind, x);
     };
     const auto norm = [&](std::int64_t which) {
       return rms_norm(x_bh,
                       weights.norms_h[static_cast<std::size_t>(2 * l + which)],
                       c.norm_epsilon, dtype);
     };
-    const auto in_bh = norm(0);
-    const auto q = rotate(
-        split(project(projection_kind::query, in_bh), c.heads), cos, sin);
-    const auto k = rotate(
-        split(project(projection_kind::key, in_bh), c.kv_heads), cos, sin);
-    const auto v = split(project(projection_kind::value, in_bh), c.kv_heads);
+    const auto in = linears.apply_all(l, attention_inputs, norm(0));
+    const auto q = rotate(split(in[0], c.heads), cos, sin);
+    const auto k = rotate(split(in[1], c.kv_heads), cos, sin);
+    const auto v = split(in[2], c.kv_heads);
     const auto attended =
         at::scaled_dot_product_attention(
             q, group == 1 ? k : k.repeat_interleave(group, 1),
@@ -76,9 +87,8 @@ at::Tensor hidden_states(const model_config& config,
             .transpose(1, 2)
             .reshape({rows * length, c.heads * c.head_dim});
     x_bh = x_bh + project(projection_kind::output, attended).to(at::kFloat);
-    const auto mlp_bh = norm(1);
-    const auto gated = at::silu(project(projection_kind::gate, mlp_bh)) *
-                       project(projection_kind::up, mlp_bh);
+    const auto mlp = linears.apply_all(l, mlp_inputs, norm(1));
+    const auto gated = at::silu(mlp[0]) * mlp[1];
     x_bh = x_bh + project(projection_kind::down, gated).to(at::kFloat);
   }
   return rms_norm(x_bh, weights.final_norm_h, c.norm_epsilon, dtype);

@@ -4,6 +4,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/kernels.hpp"
@@ -20,6 +21,10 @@ class trainable_linears {
   /// y = x W'ᵀ + bias, [B, out] from [B, in], both in the compute type.
   virtual at::Tensor apply(std::int64_t layer, projection_kind kind,
                            const at::Tensor& x_bn) const = 0;
+  /// The projections of a layer that read the same input: q k v, or gate up.
+  virtual std::vector<at::Tensor> apply_all(
+      std::int64_t layer, std::span<const projection_kind> kinds,
+      const at::Tensor& x_bn) const;
 };
 
 /// The rest of the weights; any of them may require a gradient.

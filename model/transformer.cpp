@@ -204,11 +204,14 @@ struct transformer::step_context {
   const step_deltas& deltas;
   linear_plan plan;
   copies dense;
+  const dense_copies::weights* given;
 };
 
 at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
                               const step_context& c) const {
   const auto& linear = linears_[i];
+  if (c.given && (*c.given)[i].defined())
+    return linear.apply_dense(x_tn, (*c.given)[i]);
   if (c.plan == linear_plan::base) return linear.apply_base(x_tn);
   if (c.plan == linear_plan::dense) {
     const auto weight_of = [&](const delta_run& run) -> const linear_weight* {
@@ -246,7 +249,7 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   copies dense;
   auto plan = choose_plan(deltas, dense);
   if (!plan) return plan.error();
-  const step_context context{deltas, *plan, std::move(dense)};
+  const step_context context{deltas, *plan, std::move(dense), step.weights};
   const auto& rotary_tables = rotary(positions);
   const auto window = config_.sliding_window.value_or(0);
 

@@ -26,6 +26,9 @@ struct packed_step {
   std::vector<kernels::attention_span> spans;   // cover 0 .. T in order
   std::vector<delta_ref> deltas;                // one for each span
   std::vector<std::int64_t> logit_rows;         // of the T tokens, ascending
+  /// Weights that all spans run under in place of their deltas' (training:
+  /// the W' of the parameters of a step); null: none.
+  const dense_copies::weights* weights = nullptr;
 };
 
 /// The decoder of the Llama family over packed steps. Weights are immutable;

@@ -16,6 +16,7 @@
 #include "adaptation/svf.hpp"
 #include "adaptation/training_checkpoint.hpp"
 #include "model/svf_training.hpp"
+#include "model/trainer_model.hpp"
 #include "tests/adaptation/stories_model.hpp"
 #include "tests/adaptation/tiny_shape.hpp"
 
@@ -72,8 +73,8 @@ TEST_P(trainings, lower_the_loss_of_texts_they_have_not_seen) {
   }
   const auto trained = (*training)->outcome();
   ASSERT_TRUE(trained) << trained.error().message;
-  EXPECT_LT(trained->best_validation_loss,
-            trained->base_validation_loss - 0.1);
+  EXPECT_LT(trained->best_validation.loss,
+            trained->base_validation.loss - 0.1);
   EXPECT_GT(trained->best_step, 0);
   ASSERT_FALSE(seen.empty());
   EXPECT_EQ(seen.back().step, spec.steps);
@@ -89,16 +90,17 @@ TEST_P(trainings, lower_the_loss_of_texts_they_have_not_seen) {
   EXPECT_EQ(provenance["options"]["norm"], spec.norm);
   const auto layout =
       std::make_shared<svf_layout>(model.config(), svf_targets::mlp);
-  auto base = svf_trainer_model::make(stories_model(), layout);
-  ASSERT_TRUE(base);
-  const auto d = delta_from_z(read->z, (*base)->singular_values(), read->norm,
-                              *layout);
+  auto linears = svf_linears::make(stories_model()->network(), layout);
+  ASSERT_TRUE(linears);
+  const auto d = delta_from_z(read->z, (*linears)->singular_values(),
+                              read->norm, *layout);
   ASSERT_TRUE(d);
-  (*base)->set_delta(*d);
+  (*linears)->set(*d);
+  trainer_model base{stories_model(), *std::move(linears)};
   const auto objective = make_next_token_objective(model, spec);
-  const auto loss = (*base)->loss((*objective)->validation(), 512);
+  const auto loss = base.loss((*objective)->validation(), 512);
   ASSERT_TRUE(loss);
-  EXPECT_NEAR(loss->loss, trained->best_validation_loss, 1e-4);
+  EXPECT_NEAR(loss->loss, trained->best_validation.loss, 1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -240,10 +242,10 @@ TEST_P(end_to_end, gradient_equals_finite_differences_of_the_model_s_loss) {
   const auto [norm, form] = GetParam();
   const auto layout = std::make_shared<svf_layout>(stories_model()->config(),
                                                    svf_targets::all);
-  auto made = svf_trainer_model::make(stories_model(), layout);
+  auto made = svf_linears::make(stories_model()->network(), layout);
   ASSERT_TRUE(made) << made.error().message;
-  svf_trainer_model& model = **made;
-  const at::Tensor& s = model.singular_values();
+  const at::Tensor s = (*made)->singular_values();
+  trainer_model model{stories_model(), *std::move(made)};
   const training_row row{.tokens = {1, 403, 407, 261, 378, 400, 410},
                          .answer_begin = 1,
                          .weights = {1, 1, 1, 1, 1, 1}};
@@ -255,14 +257,14 @@ TEST_P(end_to_end, gradient_equals_finite_differences_of_the_model_s_loss) {
     const auto d =
         delta_from_z(z_from_parameter(at, form), s, norm, *layout);
     EXPECT_TRUE(d);
-    model.set_delta(*d);
+    model.set(*d);
     return model.loss({&row, 1}, 512)->loss;
   };
   loss_at(p);
   const auto gradient = model.loss_and_gradient({&row, 1}, 512);
   ASSERT_TRUE(gradient) << gradient.error().message;
   const at::Tensor of_p = gradient_of_parameter(
-      gradient_of_z(gradient->grad_d, z_from_parameter(p, form), s, norm,
+      gradient_of_z(gradient->gradient, z_from_parameter(p, form), s, norm,
                     *layout),
       p, form);
   // Along random directions: one number sees every entry.
@@ -293,14 +295,12 @@ TEST(next_token, visits_every_row_once_an_epoch_in_an_order_of_its_own) {
   spec.batch = 6;
   const auto made = make_next_token_objective(*stories_model(), spec);
   ASSERT_TRUE(made) << made.error().message;
-  auto& objective = dynamic_cast<next_token_objective&>(**made);
+  auto& objective = **made;
   const auto rows = static_cast<std::int64_t>(objective.training().size());
   ASSERT_GT(objective.validation().size(), 0u);
   std::vector<std::vector<token_id>> first, second;
   for (std::int64_t step = 0; step * 6 < rows * 2; ++step) {
-    const auto drawn = objective.rows(step, nullptr);
-    ASSERT_TRUE(drawn);
-    for (const training_row& row : *drawn)
+    for (const training_row& row : objective.rows(step))
       (static_cast<std::int64_t>(first.size()) < rows ? first : second)
           .push_back(row.tokens);
   }
@@ -317,10 +317,8 @@ TEST(next_token, visits_every_row_once_an_epoch_in_an_order_of_its_own) {
 TEST(next_token, weighs_every_token_of_a_step_alike) {
   const auto made = make_next_token_objective(*stories_model(), refrain_spec());
   ASSERT_TRUE(made);
-  const auto rows = (*made)->rows(0, nullptr);
-  ASSERT_TRUE(rows);
   double sum = 0;
-  for (const training_row& row : *rows)
+  for (const training_row& row : (*made)->rows(0))
     for (const float w : row.weights) sum += double{w};
   EXPECT_NEAR(sum, 1, 1e-5);
 }
@@ -334,8 +332,7 @@ TEST(next_token, cuts_long_texts_into_rows_that_lose_nothing) {
   spec.data = text;
   const auto made = make_next_token_objective(*stories_model(), spec);
   ASSERT_TRUE(made);
-  const auto& rows =
-      dynamic_cast<next_token_objective&>(**made).training();
+  const auto& rows = (*made)->training();
   EXPECT_GT(rows.size(), 3u);
   std::vector<token_id> joined;
   for (const training_row& row : rows) {
@@ -358,7 +355,7 @@ TEST(next_token, learns_the_answer_alone_of_an_example) {
   spec.data = R"({"prompt":"Once upon a","answer":" time"})";
   const auto made = make_next_token_objective(*stories_model(), spec);
   ASSERT_TRUE(made) << made.error().message;
-  const auto& rows = dynamic_cast<next_token_objective&>(**made).training();
+  const auto& rows = (*made)->training();
   ASSERT_EQ(rows.size(), 1u);
   const auto answer = stories_model()->text()->decode(
       std::span{rows[0].tokens}.subspan(rows[0].answer_begin), true);

@@ -178,7 +178,7 @@ TEST(training_form, starts_from_the_defaults) {
   EXPECT_EQ(parse_training("x", R"({"data":"a","objective":"magic"})")
                 .error()
                 .message,
-            "body.objective: expected one of next-token, found \"magic\"");
+            "body.objective: expected one of next-token, reinforce, found \"magic\"");
 }
 
 TEST(completion_form, an_answer_has_openais_shape) {

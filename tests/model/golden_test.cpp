@@ -11,7 +11,9 @@
 #include "model/engine.hpp"
 #include "model/language_model.hpp"
 #include "model/svf_training.hpp"
+#include "model/trainer_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/test_device.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -19,19 +21,22 @@ namespace {
 
 using nlohmann::json;
 
-class golden : public testing::TestWithParam<std::string> {
+/// Device and model.
+class golden
+    : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   void SetUp() override {
-    model_ = load_test_model(GetParam(), "float32");
+    const auto& [device, name] = GetParam();
+    model_ = load_test_model(name, "float32", device);
     ASSERT_NE(model_, nullptr);
-    std::ifstream file(test_asset(GetParam()) / "golden.json");
+    std::ifstream file(test_asset(name) / "golden.json");
     record_ = json::parse(file);
   }
 
   /// All logits of a prompt, fed in chunks of at most `chunk` tokens.
   at::Tensor logits(const std::vector<token_id>& ids, delta_ref delta,
                     std::int64_t chunk = 1 << 20) {
-    kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 1 << 28};
+    kv_pool pool{model_->config(), model_->dtype(), model_->device(), 1 << 28};
     const auto size = static_cast<std::int64_t>(ids.size());
     const auto kv = pool.allocate(size);
     std::vector<at::Tensor> parts;
@@ -173,8 +178,11 @@ TEST_P(golden, every_plan_gives_the_svf_records) {
 TEST_P(golden, svf_gradients_match) {
   const auto layout =
       std::make_shared<svf_layout>(model_->config(), svf_targets::all);
-  auto trainer = svf_trainer_model::make(model_, layout);
-  ASSERT_TRUE(trainer) << trainer.error().message;
+  auto linears = svf_linears::make(model_->network(), layout);
+  ASSERT_TRUE(linears) << linears.error().message;
+  const auto singular_values = (*linears)->singular_values();
+  (*linears)->set(at::zeros({layout->total()}, at::kFloat));
+  trainer_model trainer{model_, *std::move(linears)};
   training_row row;
   row.tokens = record_["prompts"][1]["input_ids"].get<std::vector<token_id>>();
   row.answer_begin = row.tokens.size();
@@ -182,13 +190,13 @@ TEST_P(golden, svf_gradients_match) {
       record_["continuation"].get<std::vector<token_id>>();
   row.tokens.insert(row.tokens.end(), continuation.begin(), continuation.end());
   row.weights.assign(continuation.size(), 1);
-  const auto gradient = (*trainer)->loss_and_gradient({&row, 1}, 4096);
+  const auto gradient = trainer.loss_and_gradient({&row, 1}, 4096);
   ASSERT_TRUE(gradient) << gradient.error().message;
   EXPECT_NEAR(-gradient->loss,
               record_["prompts"][1]["logprob_sum"].get<double>(), 1e-2);
 
   // At z = 1 under norm none, ∂L/∂z = s ⊙ ∂L/∂d.
-  const auto grad_z = (gradient->grad_d * (*trainer)->singular_values());
+  const auto grad_z = (gradient->gradient * singular_values);
   const auto& records = record_["svf_gradient"];
   ASSERT_EQ(records.size(), layout->size());
   for (std::size_t p = 0; p < layout->size(); ++p) {
@@ -209,15 +217,18 @@ TEST_P(golden, svf_gradients_match) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(models, golden,
-                         testing::Values("llama3-tiny", "llama-smol-tiny",
-                                         "mistral-tiny", "mistral-swa-tiny",
-                                         "qwen2-tiny", "stories260k-hf"),
-                         [](const auto& name) {
-                           std::string text = name.param;
-                           std::ranges::replace(text, '-', '_');
-                           return text;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    devices_and_models, golden,
+    testing::Combine(testing::ValuesIn(test_devices()),
+                     testing::Values("llama3-tiny", "llama-smol-tiny",
+                                     "mistral-tiny", "mistral-swa-tiny",
+                                     "qwen2-tiny", "stories260k-hf")),
+    [](const auto& of) {
+      std::string text =
+          std::get<0>(of.param) + "_" + std::get<1>(of.param);
+      std::ranges::replace(text, '-', '_');
+      return text;
+    });
 
 }  // namespace
 }  // namespace t2

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "adaptation/query.hpp"
+#include "adaptation/training_curves.hpp"
 #include "config/byte_size.hpp"
 #include "config/durable_file.hpp"
 #include "config/progress_bar.hpp"
@@ -40,6 +41,33 @@ void print_version(session& here, const char* what,
              << "\n";
 }
 
+std::string progress_text(const ordered_json& progress) {
+  const auto number = [&](const char* name) {
+    return number_text(progress.at(name));
+  };
+  if (!progress.contains("reward"))
+    return "loss " + number("loss") + ", validation " +
+           number("validation_loss");
+  return "reward " + number("reward") + ", KL " + number("kl") + ", length " +
+         number("length") + ", gradient " + number("gradient_norm") +
+         ", validation " + number("validation_reward");
+}
+
+void print_test(session& here, const ordered_json& version) {
+  const auto pointer =
+      ordered_json::json_pointer("/provenance/metrics/test");
+  if (!version.contains(pointer)) return;
+  const auto& test = version.at(pointer);
+  const auto number = [&](const char* name) {
+    return number_text(test.at(name));
+  };
+  here.out() << "Test reward " << number("reward") << ", the base's "
+             << number("base_reward") << ": " << number("difference")
+             << " more, 95 % interval " << number("low") << " to "
+             << number("high") << ", " << number("questions")
+             << " questions\n";
+}
+
 result<exit_code> train(session& here) {
   const auto& given = here.arguments();
   const std::string file = given.get<std::string>("data");
@@ -52,22 +80,41 @@ result<exit_code> train(session& here) {
         std::filesystem::path(file).extension() == ".txt" ? "text" : "jsonl";
   }
   body["format"] = format;
-  for (const char* name : {"objective", "targets", "norm", "parametrisation"}) {
+  for (const auto& [member, flag] :
+       {std::pair{"validation_data", "validation_data"},
+        std::pair{"test_data", "test"}}) {
+    if (!given.given(flag)) continue;
+    auto other = read_file(given.get<std::string>(flag), most_data_bytes);
+    if (!other) return other.error();
+    body[member] = *std::move(other);
+  }
+  for (const char* name :
+       {"objective", "method", "targets", "norm", "parametrisation",
+        "lora_targets", "reward", "advantage", "kl_direction"}) {
     if (given.given(name)) body[name] = given.get<std::string>(name);
   }
-  for (const char* name : {"steps", "batch", "validate_every", "max_tokens",
-                           "seed", "checkpoint_every"}) {
+  for (const char* name :
+       {"steps", "batch", "validate_every", "max_tokens", "seed",
+        "checkpoint_every", "rank", "max_answer_tokens", "samples",
+        "patience"}) {
     if (given.given(name)) body[name] = given.get<std::int64_t>(name);
   }
   for (const char* name :
-       {"learning_rate", "weight_decay", "clip", "warmup", "validation"}) {
+       {"learning_rate", "weight_decay", "clip", "warmup", "validation",
+        "alpha", "temperature", "kl_weight"}) {
     if (given.given(name)) body[name] = given.get<double>(name);
   }
-  if (given.given("checkpoint")) {
+  for (const char* name : {"checkpoint", "output"}) {
     // The server may run in another folder.
-    body["checkpoint"] =
-        std::filesystem::absolute(given.get<std::string>("checkpoint"))
-            .string();
+    if (given.given(name))
+      body[name] =
+          std::filesystem::absolute(given.get<std::string>(name)).string();
+  }
+  std::optional<training_curves> curves;
+  if (given.given("curves")) {
+    auto opened = training_curves::open(given.get<std::string>("curves"));
+    if (!opened) return opened.error();
+    curves = *std::move(opened);
   }
   const auto api = here.ready_api();
   if (!api) return api.error();
@@ -84,12 +131,21 @@ result<exit_code> train(session& here) {
                           .live = is_terminal(2),
                           .width = terminal_width(2, here.env())});
         }
+        if (curves) curves->add(progress);
         bar->show(progress.value("step", std::size_t{0}),
-                  "loss " + number_text(progress.at("loss")) + ", validation " +
-                      number_text(progress.at("validation_loss")));
+                  progress_text(progress));
       });
   bar.reset();
+  if (curves)
+    if (auto drawn = curves->finish(); !drawn && version)
+      return drawn.error();
   if (!version) return version.error();
+  if (!here.json()) print_test(here, *version);
+  if (given.get<std::string>("method") == "lora" && !here.json()) {
+    here.out() << "Wrote the adapter to " << given.get<std::string>("output")
+               << ".\n";
+    return exit_code::ok;
+  }
   print_version(here, "Trained ", *version);
   return exit_code::ok;
 }
@@ -261,27 +317,70 @@ std::vector<option> training_flags() {
        .help = "what to learn from",
        .unit = "FILE",
        .required = true},
-      text("objective", spec.objective, "what is learnt", {"next-token"}),
+      {.name = "validation_data",
+       .kind = option_kind::path,
+       .help = "what the best step is chosen by; else a part of the data",
+       .unit = "FILE"},
+      {.name = "test",
+       .kind = option_kind::path,
+       .help = "questions that base and result answer once, at the end",
+       .unit = "FILE"},
+      text("objective", spec.objective, "what is learnt",
+           {"next-token", "reinforce"}),
+      text("method", spec.method, "what is trained; lora needs --output",
+           {"svf", "lora"}),
       text("format", "auto",
            "of the data; text: documents between blank lines; auto: text for "
            ".txt",
            {"auto", "jsonl", "text"}),
-      text("targets", spec.targets, "projections that are adapted",
+      {.name = "output",
+       .kind = option_kind::path,
+       .help = "where a LoRA adapter goes, in PEFT's format",
+       .unit = "FOLDER"},
+      count("rank", spec.rank, "of LoRA"),
+      real("alpha", spec.alpha, "of LoRA: B A is scaled by alpha / rank"),
+      {.name = "lora_targets",
+       .value = spec.lora_targets,
+       .help = "projections that LoRA adapts",
+       .unit = "NAMES"},
+      {.name = "reward",
+       .value = spec.reward,
+       .help = "judges the answers to examples that name none",
+       .unit = "NAME"},
+      count("max_answer_tokens", spec.max_answer_tokens,
+            "of a sampled answer"),
+      count("samples", spec.samples, "reinforce: answers to a prompt"),
+      real("temperature", spec.temperature,
+           "reinforce: answers are drawn at; 0: greedy"),
+      text("advantage", spec.advantage,
+           "reinforce: what log p is weighed with",
+           {"none", "batch-mean", "leave-one-out"}),
+      real("kl_weight", spec.kl_weight, "reinforce: of the KL to the base"),
+      text("kl_direction", spec.kl_direction,
+           "KL(policy || base) or KL(base || policy)",
+           {"policy-base", "base-policy"}),
+      text("targets", spec.targets, "projections that SVF adapts",
            {"attention", "mlp", "all"}),
       text("norm", spec.norm, "how an adapted weight is scaled",
            {"none", "nuclear"}),
       text("parametrisation", spec.parametrisation, "z itself or sigmoid(p)",
            {"direct", "sigmoid"}),
       count("steps", spec.steps, "optimiser steps"),
-      count("batch", spec.batch, "rows of a step"),
+      count("batch", spec.batch, "rows of a step; reinforce: prompts"),
       real("learning_rate", spec.learning_rate, "the highest of the schedule"),
       real("weight_decay", spec.weight_decay, "towards the base"),
       real("clip", spec.clip, "most norm of the gradient; 0: off"),
       real("warmup", spec.warmup, "fraction of the steps"),
       real("validation", spec.validation, "fraction of the rows held out"),
       count("validate_every", spec.validate_every, "steps"),
-      count("max_tokens", spec.max_tokens, "of a row"),
+      count("patience", spec.patience,
+            "validations without gain before it stops; 0: never"),
+      count("max_tokens", spec.max_tokens, "of a row; reinforce: a prompt"),
       count("seed", static_cast<std::int64_t>(spec.seed), "of the batches"),
+      {.name = "curves",
+       .kind = option_kind::path,
+       .help = "JSONL of every step, and a plot beside it (.svg)",
+       .unit = "FILE"},
       {.name = "checkpoint",
        .kind = option_kind::path,
        .help = "where a killed run goes on",

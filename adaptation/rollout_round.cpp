@@ -1,0 +1,143 @@
+#include "adaptation/rollout_round.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "adaptation/prompting.hpp"
+#include "model/answer.hpp"
+#include "model/language_model.hpp"
+
+namespace t2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+result<std::string> text_of(const language_model& model, const rollout& r) {
+  answer text{model.text(), {}};
+  std::string out;
+  for (auto i = r.answer_begin; i + (r.ended ? 1 : 0) < r.tokens.size(); ++i) {
+    auto piece = text.push(r.tokens[i]);
+    if (!piece) return piece.error();
+    out += piece->text;
+  }
+  auto rest = text.finish();
+  if (!rest) return rest.error();
+  return out + *rest;
+}
+
+// Neighbours with one judge are handed over together. Runs on its own thread.
+result<std::vector<double>> judge(const std::vector<const question*>& asked,
+                                  const std::vector<std::string>& answers,
+                                  const std::stop_token& stop) {
+  std::map<const reward*, std::vector<std::size_t>> of_judge;
+  for (std::size_t i = 0; i < asked.size(); ++i)
+    of_judge[asked[i]->judge.get()].push_back(i);
+  std::vector<double> rewards(asked.size());
+  for (const auto& [by, places] : of_judge) {
+    std::vector<judged_text> texts;
+    for (const auto i : places)
+      texts.push_back({answers[i], &asked[i]->source});
+    const auto found = by->of_texts(texts, stop);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (!found[i]) return found[i].error();
+      if (std::isnan(*found[i]))
+        return error{ec::invalid_argument,
+                     "example " + asked[places[i]]->source.id + ": reward " +
+                         std::string{by->name()} +
+                         ": expected one that judges a text"};
+      rewards[places[i]] = *found[i];
+    }
+  }
+  return rewards;
+}
+
+}  // namespace
+
+result<std::vector<question>> make_questions(const language_model& model,
+                                             std::vector<example> examples,
+                                             const std::string& fallback,
+                                             std::int64_t max_prompt,
+                                             const reward_options& options) {
+  std::map<std::string, std::shared_ptr<const reward>> judges;
+  std::vector<question> questions;
+  for (example& e : examples) {
+    const std::string where = "example " + e.id;
+    const std::string& name = e.reward.empty() ? fallback : e.reward;
+    if (name.empty())
+      return error{ec::invalid_argument,
+                   where + ": expected a reward, in its line or for all, "
+                           "found none"};
+    auto& judge = judges[name];
+    if (!judge) {
+      auto made = make_reward(name, options);
+      if (!made) return made.error();
+      judge = *std::move(made);
+    }
+    if (auto fine = judge->check(e); !fine)
+      return error{fine.error().code, where + ": " + fine.error().message};
+    if (judge->evidence(e) == reward_evidence::reference_likelihood)
+      return error{ec::invalid_argument,
+                   where + ": reward " + name +
+                       ": expected one that judges a text"};
+    auto prompt = prompt_tokens(model, e.prompt, e.messages);
+    if (!prompt) return prompt.error();
+    if (static_cast<std::int64_t>(prompt->size()) > max_prompt)
+      return error{ec::exhausted,
+                   where + ": expected a prompt of at most " +
+                       std::to_string(max_prompt) + " tokens, found " +
+                       std::to_string(prompt->size())};
+    questions.push_back({std::move(e), *std::move(prompt), judge});
+  }
+  return questions;
+}
+
+result<rollout_round> rollout_round::make(const language_model& model,
+                                          std::vector<const question*> asked,
+                                          sampling_options sampling,
+                                          std::uint64_t stream) {
+  std::vector<rollout_request> requests;
+  for (const auto* q : asked) requests.push_back({q->prompt, stream++});
+  auto batch =
+      rollout_batch::make(model, std::move(requests), std::move(sampling));
+  if (!batch) return batch.error();
+  return rollout_round{*std::move(batch), std::move(asked)};
+}
+
+// A judge that is at work is told to stop, and awaited.
+rollout_round::~rollout_round() {
+  stop_.request_stop();
+  if (judging_.valid()) judging_.wait();
+}
+
+result<void> rollout_round::begin_judging(const language_model& model) {
+  std::vector<std::string> answers;
+  for (const auto& r : batch_.rollouts()) {
+    auto text = text_of(model, r);
+    if (!text) return text.error();
+    answers.push_back(*std::move(text));
+  }
+  judging_ = std::async(
+      std::launch::async,
+      [asked = asked_, answers = std::move(answers),
+       stop = stop_.get_token()] { return judge(asked, answers, stop); });
+  return {};
+}
+
+result<bool> rollout_round::advance(
+    language_model& model, const std::vector<linear_weight>* weights) {
+  if (!judging_.valid()) {
+    const auto more = batch_.advance(model, weights);
+    if (!more || *more) return more;
+    if (auto begun = begin_judging(model); !begun) return begun.error();
+    return true;
+  }
+  if (judging_.wait_for(3ms) != std::future_status::ready) return true;
+  auto judged = judging_.get();
+  if (!judged) return judged.error();
+  rewards_ = *std::move(judged);
+  return false;
+}
+
+}  // namespace t2

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "adaptation/example.hpp"
+#include "adaptation/reward.hpp"
+#include "config/options.hpp"
+#include "config/result.hpp"
+#include "model/rollout.hpp"
+
+namespace t2 {
+
+/// An example as a policy is asked it.
+struct question {
+  example source;
+  std::vector<token_id> prompt;
+  std::shared_ptr<const reward> judge;
+};
+
+/// Examples whose answers are generated and judged. `fallback`: the reward of
+/// those that name none. ec::invalid_argument: no reward or one that needs no
+/// generated text, an example that it cannot judge, a prompt of more than
+/// `max_prompt` tokens.
+result<std::vector<question>> make_questions(const language_model& model,
+                                             std::vector<example> examples,
+                                             const std::string& fallback,
+                                             std::int64_t max_prompt,
+                                             const reward_options& options);
+
+/// Asks questions under a policy and has the answers judged, on a thread of
+/// their own: a reward may run programs. The engine's thread; the questions
+/// outlive it.
+class rollout_round {
+ public:
+  /// One answer to each question; its number is its stream from `stream` on.
+  /// The same question may come several times, side by side.
+  static result<rollout_round> make(const language_model& model,
+                                    std::vector<const question*> asked,
+                                    sampling_options sampling,
+                                    std::uint64_t stream);
+  ~rollout_round();
+  rollout_round(rollout_round&&) = default;
+  rollout_round& operator=(rollout_round&&) = delete;
+
+  /// A slice under `weights` (null: the base); false when all is judged. While
+  /// the judge works it waits a few milliseconds, no more.
+  result<bool> advance(language_model& model,
+                       const std::vector<linear_weight>* weights);
+
+  const std::vector<rollout>& rollouts() const { return batch_.rollouts(); }
+  const std::vector<double>& rewards() const { return rewards_; }
+
+ private:
+  rollout_round(rollout_batch batch, std::vector<const question*> asked)
+      : batch_(std::move(batch)), asked_(std::move(asked)) {}
+  result<void> begin_judging(const language_model& model);
+
+  rollout_batch batch_;
+  std::vector<const question*> asked_;
+  std::stop_source stop_;
+  std::future<result<std::vector<double>>> judging_;
+  std::vector<double> rewards_;
+};
+
+}  // namespace t2
