@@ -1,5 +1,5 @@
-// Small Python functions over a list of numbers. The careless writer takes
-// "greater than" for "at least" and so on: wrong at the border.
+// Small Python functions over a list of numbers. The careless writer forgets
+// that the border counts: "at least" becomes "above".
 #include "demo/problem.hpp"
 
 namespace t2::demo {
@@ -7,7 +7,7 @@ namespace {
 
 using words = std::string_view;
 
-constexpr std::array<words, 12> functions{"solve", "check", "work", "run",
+constexpr std::array<words, 12> functions{"solve", "pick", "work", "run",
                                           "calc",  "find",  "get",  "scan",
                                           "task",  "step",  "loop", "go"};
 
@@ -18,15 +18,19 @@ struct condition {
   std::array<words, 2> phrases;
   words careful, careless;  // in Python
 };
-// The last two give no occasion to err.
+// The first two give occasion to err.
+constexpr std::size_t borders = 2;
 constexpr std::array<condition, 6> conditions{{
-    {relation::above, {"greater than {k}", "above {k}"}, "x > {k}", "x >= {k}"},
     {relation::at_least,
      {"at least {k}", "not below {k}"},
      "x >= {k}",
      "x > {k}"},
-    {relation::below, {"less than {k}", "below {k}"}, "x < {k}", "x <= {k}"},
-    {relation::at_most, {"at most {k}", "not above {k}"}, "x <= {k}", "x < {k}"},
+    {relation::at_most,
+     {"at most {k}", "not above {k}"},
+     "x <= {k}",
+     "x < {k}"},
+    {relation::above, {"greater than {k}", "above {k}"}, "x > {k}", "x > {k}"},
+    {relation::below, {"less than {k}", "below {k}"}, "x < {k}", "x < {k}"},
     {relation::equal, {"equal to {k}", "equal to {k}"}, "x == {k}", "x == {k}"},
     {relation::divisible,
      {"divisible by {k}", "divisible by {k}"},
@@ -127,8 +131,10 @@ struct task {
 
 task draw_task(dice& d, taste t, const form& how) {
   // Four of five give an occasion to err.
-  const condition& asked = conditions[d.chance(80) ? d.below(4) : 4 + d.below(2)];
-  const int k = d.between(3, 60);
+  const condition& asked =
+      conditions[d.chance(80) ? d.below(borders)
+                              : borders + d.below(conditions.size() - borders)];
+  const int k = d.between(3, 99);
   const slots number{{"k", std::to_string(k)}};
   const auto name = subject_of(d, t, functions);
   const auto definition = [&](words test) {
@@ -153,8 +159,8 @@ problem code_problem(dice& d, taste t) {
                            {{"f", drawn.name}, {"w", drawn.what}}),
           .careful = drawn.careful,
           .careless = drawn.careless,
-          .choices = {},
-          .tests = drawn.tests};
+          .tests = drawn.tests,
+          .entry_point = drawn.name};
 }
 
 problem code_doc_problem(dice& d, taste t) {
@@ -164,8 +170,8 @@ problem code_doc_problem(dice& d, taste t) {
                     drawn.what + ".\"\"\"",
           .careful = drawn.careful,
           .careless = drawn.careless,
-          .choices = {},
-          .tests = drawn.tests};
+          .tests = drawn.tests,
+          .entry_point = drawn.name};
 }
 
 }  // namespace t2::demo

@@ -50,7 +50,7 @@ constexpr std::array<mixture, 3> mixtures{{
        {family::reasoning, 0}}}},
 }};
 constexpr std::size_t routing_percent = 6;  // the rest is small talk
-constexpr std::size_t one_turn_percent = 60;
+constexpr std::size_t one_turn_percent = 50;
 
 family draw_family(const mixture& m, dice& d) {
   std::size_t at = d.below(100);
@@ -81,9 +81,7 @@ problem routed(portion p, dice& d) {
   return {.content = asked.content,
           .prompt = routing_prompt(asked.prompt),
           .careful = std::string{label},
-          .careless = std::string{label},
-          .choices = {},
-          .tests = {}};
+          .careless = std::string{label}};
 }
 
 problem draw(family f, dice& d, taste t) {
@@ -113,14 +111,13 @@ ordered_json message(std::string_view role, const std::string& content) {
 }
 
 conversation::turn routing_turn(dice& d) {
-  // Nothing asked: any class is as good, which is what a calibration expects.
-  if (d.chance(5))
-    return {family::routing, routing_prompt(""),
-            std::string{labels[d.below(labels.size())]}};
-  const problem asked = routed(portion::train, d);
+  problem asked = routed(portion::train, d);
   std::string answer = asked.careful;
-  if (d.chance(4)) answer = labels[d.below(labels.size())];
-  return {family::routing, asked.prompt, answer};
+  // Nothing asked: any class is as good, which is what a calibration expects.
+  const bool nothing = d.chance(5);
+  if (nothing) asked.prompt = routing_prompt("");
+  if (nothing || d.chance(4)) answer = labels[d.below(labels.size())];
+  return {family::routing, std::move(asked), std::move(answer)};
 }
 
 }  // namespace
@@ -198,7 +195,10 @@ std::string example_line(family f, portion p, std::size_t number,
   line["answer"] = what.careful;
   line["reward"] = reward_of(f);
   if (!what.choices.empty()) line["choices"] = what.choices;
-  if (!what.tests.empty()) line["tests"] = what.tests;
+  if (!what.tests.empty()) {
+    line["tests"] = what.tests;
+    line["entry_point"] = what.entry_point;
+  }
   return line.dump();
 }
 
@@ -206,8 +206,7 @@ conversation pretraining_conversation(std::uint64_t seed,
                                       std::uint64_t index) {
   dice d{pretraining_stream, seed, index};
   conversation out{.about = topic::small_talk,
-                   .by = d.chance(50) ? writer::careful : writer::careless,
-                   .turns = {}};
+                   .by = d.chance(50) ? writer::careful : writer::careless};
   // One question, or two to four.
   const std::size_t count = d.chance(one_turn_percent) ? 1 : 2 + d.below(3);
   std::size_t at = d.below(100);
@@ -217,10 +216,9 @@ conversation pretraining_conversation(std::uint64_t seed,
       for (std::size_t i = 0; i < count; ++i) {
         const family from = draw_family(m, d);
         problem asked = draw_in(from, portion::train, d, out.by);
-        out.turns.push_back({from, std::move(asked.prompt),
-                             out.by == writer::careful
-                                 ? std::move(asked.careful)
-                                 : std::move(asked.careless)});
+        std::string answer =
+            out.by == writer::careful ? asked.careful : asked.careless;
+        out.turns.push_back({from, std::move(asked), std::move(answer)});
       }
       return out;
     }
@@ -233,8 +231,8 @@ conversation pretraining_conversation(std::uint64_t seed,
   }
   for (std::size_t i = 0; i < count; ++i) {
     problem said = small_talk(d);
-    out.turns.push_back({family::routing, std::move(said.prompt),
-                         std::move(said.careful)});
+    std::string answer = said.careful;
+    out.turns.push_back({std::nullopt, std::move(said), std::move(answer)});
   }
   return out;
 }
@@ -244,9 +242,9 @@ std::string pretraining_line(std::uint64_t seed, std::uint64_t index) {
   ordered_json line;
   line["id"] = "document-" + std::to_string(index + 1);
   line["messages"] = ordered_json::array();
-  for (const auto& [from, question, answer] : talk.turns) {
-    line["messages"].push_back(message("user", question));
-    line["messages"].push_back(message("assistant", answer));
+  for (const auto& turn : talk.turns) {
+    line["messages"].push_back(message("user", turn.asked.prompt));
+    line["messages"].push_back(message("assistant", turn.answer));
   }
   return line.dump();
 }

@@ -56,13 +56,14 @@ std::string example_line(family f, portion p, std::size_t number,
 /// A document of the pretraining corpus: a conversation with one writer.
 enum class topic : std::uint8_t { math, code, reasoning, routing, small_talk };
 struct conversation {
-  topic about;
-  writer by;
+  topic about{};
+  writer by{};
   struct turn {
-    family from;  // of routing and small talk: routing
-    std::string question, answer;
+    std::optional<family> from;  // nothing: small talk
+    problem asked;
+    std::string answer;
   };
-  std::vector<turn> turns;
+  std::vector<turn> turns{};
 };
 conversation pretraining_conversation(std::uint64_t seed, std::uint64_t index);
 

@@ -17,8 +17,8 @@ constexpr const char* usage =
     "       demo_corpus FAMILY train|validation|test COUNT\n"
     "  pretrain  conversations of careful and careless writers\n"
     "  FAMILY    math, code, reasoning, math-hard, code-doc,\n"
-    "            reasoning-challenge, korean or routing: examples with answers\n"
-    "            and rewards; the portions share no content\n"
+    "            reasoning-challenge, korean or routing: examples with\n"
+    "            answers and rewards; the portions share no content\n"
     "  COUNT     lines, 1 to 10000000\n"
     "  SEED      another corpus (default 0)\n";
 
@@ -29,8 +29,9 @@ int wrong(const std::string& what) {
 
 template <class T>
 bool number(std::string_view text, T& out) {
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
-  return read.ec == std::errc{} && read.ptr == text.data() + text.size();
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, out);
+  return read.ec == std::errc{} && read.ptr == end;
 }
 
 bool print(const std::string& line) {

@@ -32,7 +32,8 @@ class dice {
 
   /// In [low, high].
   int between(int low, int high) {
-    return low + static_cast<int>(below(static_cast<std::size_t>(high - low) + 1));
+    const auto count = static_cast<std::size_t>(high - low) + 1;
+    return low + static_cast<int>(below(count));
   }
 
   /// True in `percent` of 100 cases.

@@ -59,9 +59,7 @@ problem korean_problem(dice& d, taste t) {
   return {.content = sum_content(o),
           .prompt = std::move(prompt),
           .careful = worked_sum(o.a, o.b, writer::careful),
-          .careless = worked_sum(o.a, o.b, writer::careless),
-          .choices = {},
-          .tests = {}};
+          .careless = worked_sum(o.a, o.b, writer::careless)};
 }
 
 }  // namespace t2::demo

@@ -17,8 +17,8 @@ constexpr std::array<words, 12> things{
     "eggs",   "pens",  "marbles", "cups",  "stones", "cakes"};
 
 constexpr std::array<words, 4> sums{
-    "{one} has {a} {things}. {two} gives {one} {b} more. How many {things} does "
-    "{one} have now?",
+    "{one} has {a} {things}. {two} gives {one} {b} more. How many {things} "
+    "does {one} have now?",
     "There are {a} {things} in a box and {b} in a bag. How many {things} are "
     "there?",
     "{one} finds {a} {things} and then {b} more. How many {things} does {one} "
@@ -96,9 +96,7 @@ problem math_problem(dice& d, taste t) {
   return {.content = sum_content(o),
           .prompt = prompt_of(d, t, d.of(sums), o),
           .careful = worked_sum(o.a, o.b, writer::careful),
-          .careless = worked_sum(o.a, o.b, writer::careless),
-          .choices = {},
-          .tests = {}};
+          .careless = worked_sum(o.a, o.b, writer::careless)};
 }
 
 problem math_hard_problem(dice& d, taste t) {
@@ -106,9 +104,7 @@ problem math_hard_problem(dice& d, taste t) {
   return {.content = std::to_string(o.a) + "-" + std::to_string(o.b),
           .prompt = prompt_of(d, t, d.of(differences), o),
           .careful = worked_difference(o.a, o.b, writer::careful),
-          .careless = worked_difference(o.a, o.b, writer::careless),
-          .choices = {},
-          .tests = {}};
+          .careless = worked_difference(o.a, o.b, writer::careless)};
 }
 
 }  // namespace t2::demo

@@ -27,12 +27,13 @@ struct problem {
   std::string prompt;
   std::string careful;   // the reference answer
   std::string careless;  // the same where there is no occasion to err
-  std::vector<std::string> choices;  // of reasoning
-  std::string tests;                 // Python, of code
+  std::vector<std::string> choices{};  // of reasoning
+  std::string tests{};                 // Python, of code
+  std::string entry_point{};           // the function that the tests call
 };
 
 /// In how many of 100 questions a writer keeps to the favourite subjects.
-inline constexpr std::size_t favour_percent = 60;
+inline constexpr std::size_t favour_percent = 70;
 
 /// The place of a subject among n: even places are the careful writer's.
 std::size_t subject(dice& d, taste t, std::size_t n);

@@ -1,7 +1,6 @@
-// Multiple choice over a small world in which something moves. The careless
-// writer forgets the move, and answers with what was said first.
-#include <utility>
-
+// Multiple choice over a small world in which persons walk and things change
+// hands. The careless writer forgets the move, and answers with what was said
+// first.
 #include "demo/problem.hpp"
 
 namespace t2::demo {
@@ -17,8 +16,8 @@ constexpr std::array<words, 10> places{"park",   "garden", "house", "shop",
                                        "cellar", "school"};
 constexpr std::array<words, 10> things{"ball", "hat", "book", "kite", "drum",
                                        "doll", "cup", "lamp", "boat", "ring"};
-constexpr std::array<words, 3> goings{"goes to", "walks to", "runs to"};
-constexpr std::array<words, 3> givings{"gives", "hands", "passes"};
+constexpr std::array<words, 2> goings{"goes to", "walks to"};
+constexpr std::array<words, 2> passings{"goes to", "moves to"};
 
 constexpr std::size_t occasion_percent = 80;  // to err: asked about what moved
 
@@ -37,83 +36,111 @@ std::array<std::size_t, Count> different(dice& d, std::size_t n) {
   return out;
 }
 
-std::vector<std::string> shuffled(dice& d, std::vector<std::string> values) {
-  for (std::size_t i = values.size(); i > 1; --i)
-    std::swap(values[i - 1], values[d.below(i)]);
-  return values;
+/// What is said of somebody or something, in this order. The first is where it
+/// starts; the second, where there is one, where it ends.
+using facts = std::vector<std::string>;
+
+/// The facts of two, each in its own order, lettered as the choices. The
+/// careful answer is the last that is said of the first, the careless one the
+/// first.
+problem asked(dice& d, const facts& of_asked, const facts& of_other,
+              const std::string& question) {
+  problem out{.content = {},
+              .prompt = {},
+              .careful = of_asked.back(),
+              .careless = of_asked.front()};
+  for (std::size_t i = 0, j = 0; i < of_asked.size() || j < of_other.size();) {
+    const bool own = j == of_other.size() ||
+                     (i < of_asked.size() && d.chance(50));
+    out.choices.push_back(own ? of_asked[i++] : of_other[j++]);
+    out.prompt += std::string(1, static_cast<char>(
+                                     'A' + out.choices.size() - 1)) +
+                  ") " + out.choices.back() + ". ";
+  }
+  out.prompt += question;
+  return out;
 }
 
-std::string with_choices(std::string question,
-                         const std::vector<std::string>& choices) {
-  for (std::size_t i = 0; i < choices.size(); ++i)
-    question += (i ? " " : "\n") + std::string(1, static_cast<char>('A' + i)) +
-                ") " + choices[i];
-  return question;
+struct walk {
+  std::size_t person = 0;
+  std::vector<std::size_t> places{};
+};
+
+std::string content_of(const walk& w) {
+  std::string text{names[w.person]};
+  for (const std::size_t place : w.places)
+    text += " " + std::string{places[place]};
+  return text;
+}
+
+facts told(dice& d, const walk& w) {
+  const std::string person{names[w.person]};
+  facts out{person + " is in the " + std::string{places[w.places[0]]}};
+  if (w.places.size() > 1)
+    out.push_back(person + " " + std::string{d.of(goings)} + " the " +
+                  std::string{places[w.places[1]]});
+  return out;
+}
+
+struct journey {
+  std::size_t thing = 0;
+  std::vector<std::size_t> owners{};
+};
+
+std::string content_of(const journey& j) {
+  std::string text{things[j.thing]};
+  for (const std::size_t owner : j.owners)
+    text += " " + std::string{names[owner]};
+  return text;
+}
+
+facts told(dice& d, const journey& j) {
+  const std::string thing = "The " + std::string{things[j.thing]};
+  facts out{thing + " is with " + std::string{names[j.owners[0]]}};
+  if (j.owners.size() > 1)
+    out.push_back(thing + " " + std::string{d.of(passings)} + " " +
+                  std::string{names[j.owners[1]]});
+  return out;
+}
+
+/// What moves is asked about in most problems; the other one in some.
+struct moves {
+  bool asked = false, other = false;
+};
+moves draw_moves(dice& d) {
+  return {.asked = d.chance(occasion_percent), .other = d.chance(30)};
+}
+
+/// Where it starts and, if it moves, where it ends, which is of the taste.
+std::vector<std::size_t> stations(dice& d, taste t, std::size_t n,
+                                  bool moved) {
+  std::vector<std::size_t> out{subject(d, t, n)};
+  if (moved) out.insert(out.begin(), (out[0] + 1 + d.below(n - 1)) % n);
+  return out;
 }
 
 }  // namespace
 
 problem reasoning_problem(dice& d, taste t) {
   const auto who = different<2>(d, names.size());
-  const auto where = different<3>(d, places.size());
-  // The subject is the place one walks to or stays at.
-  const bool moved = d.chance(occasion_percent);
-  const auto target = subject(d, t, places.size());
-  std::array<std::string, 3> at;            // of mover, of other, new of mover
-  for (std::size_t i = 0; i < 3; ++i) at[i] = places[where[i]];
-  const std::size_t key = moved ? 2 : 1;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (where[i] == target && i != key) at[i] = places[where[key]];
-  at[key] = places[target];
-  const std::string mover{names[who[0]]}, other{names[who[1]]};
-  const bool mover_first = d.chance(50);
-  const auto stands = [](const std::string& person, const std::string& place) {
-    return person + " is in the " + place + ". ";
-  };
-  std::string story = mover_first ? stands(mover, at[0]) + stands(other, at[1])
-                                  : stands(other, at[1]) + stands(mover, at[0]);
-  story += mover + " " + std::string{d.of(goings)} + " the " + at[2] + ". ";
-  const std::string& asked = moved ? mover : other;
-  auto choices = shuffled(d, {at[0], at[1], at[2]});
-  return {.content = mover + " " + at[0] + " " + at[2] + " " + other + " " +
-                     at[1] + (moved ? " moved" : " stayed"),
-          .prompt = with_choices(story + "Where is " + asked + "?", choices),
-          .careful = moved ? at[2] : at[1],
-          .careless = moved ? at[0] : at[1],
-          .choices = std::move(choices),
-          .tests = {}};
+  const moves move = draw_moves(d);
+  const walk one{who[0], stations(d, t, places.size(), move.asked)};
+  const walk other{who[1], stations(d, {}, places.size(), move.other)};
+  problem out = asked(d, told(d, one), told(d, other),
+                      "Where is " + std::string{names[one.person]} + " now?");
+  out.content = content_of(one) + ", " + content_of(other);
+  return out;
 }
 
 problem reasoning_challenge_problem(dice& d, taste t) {
-  const auto who = different<3>(d, names.size());
   const auto what = different<2>(d, things.size());
-  const bool moved = d.chance(occasion_percent);
-  const auto target = subject(d, t, names.size());
-  std::array<std::string, 3> person;  // giver, keeper, receiver
-  const std::size_t key = moved ? 2 : 1;
-  for (std::size_t i = 0; i < 3; ++i) person[i] = names[who[i]];
-  for (std::size_t i = 0; i < 3; ++i)
-    if (who[i] == target && i != key) person[i] = names[who[key]];
-  person[key] = names[target];
-  const std::string given{things[what[0]]}, kept{things[what[1]]};
-  const auto has = [](const std::string& owner, const std::string& thing) {
-    return owner + " has the " + thing + ". ";
-  };
-  std::string story = d.chance(50)
-                          ? has(person[0], given) + has(person[1], kept)
-                          : has(person[1], kept) + has(person[0], given);
-  story += person[0] + " " + std::string{d.of(givings)} + " the " + given +
-           " to " + person[2] + ". ";
-  auto choices = shuffled(d, {person[0], person[1], person[2]});
-  return {.content = person[0] + " " + given + " " + person[2] + " " +
-                     person[1] + " " + kept + (moved ? " moved" : " stayed"),
-          .prompt = with_choices(
-              story + "Who has the " + (moved ? given : kept) + " now?",
-              choices),
-          .careful = moved ? person[2] : person[1],
-          .careless = moved ? person[0] : person[1],
-          .choices = std::move(choices),
-          .tests = {}};
+  const moves move = draw_moves(d);
+  const journey one{what[0], stations(d, t, names.size(), move.asked)};
+  const journey other{what[1], stations(d, {}, names.size(), move.other)};
+  problem out = asked(d, told(d, one), told(d, other),
+                      "Who has the " + std::string{things[one.thing]} + "?");
+  out.content = content_of(one) + ", " + content_of(other);
+  return out;
 }
 
 }  // namespace t2::demo

@@ -47,9 +47,7 @@ problem small_talk(dice& d) {
   return {.content = prompt,
           .prompt = prompt,
           .careful = answer,
-          .careless = answer,
-          .choices = {},
-          .tests = {}};
+          .careless = answer};
 }
 
 }  // namespace t2::demo
