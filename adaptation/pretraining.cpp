@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -132,6 +133,7 @@ struct pretraining::state {
     return spec.out / "training_log.jsonl";
   }
 
+  result<void> make_folders() const;
   result<void> prepare(const pretraining_corpus& corpus);
   result<void> open();
   dense_pass next_pass();
@@ -139,6 +141,22 @@ struct pretraining::state {
   void validate();
   result<void> log();
 };
+
+// Before hours of work: there is a place for what comes of them.
+result<void> pretraining::state::make_folders() const {
+  for (const auto& folder :
+       {spec.out, std::filesystem::absolute(spec.checkpoint).parent_path()}) {
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    if (!failed && ::access(folder.c_str(), W_OK) != 0)
+      failed = {errno, std::generic_category()};
+    if (failed)
+      return error{ec::io, folder.string() +
+                               ": expected a folder to write to, found: " +
+                               failed.message()};
+  }
+  return {};
+}
 
 // Tokenizes and divides the corpus.
 result<void> pretraining::state::prepare(const pretraining_corpus& corpus) {
@@ -233,11 +251,6 @@ result<void> pretraining::state::open() {
     validation.back().add(document.tokens, document.counts);
   }
   std::error_code failed;
-  std::filesystem::create_directories(spec.out, failed);
-  if (failed)
-    return error{ec::io, spec.out.string() +
-                             ": expected a folder to write to, found: " +
-                             failed.message()};
   // What a killed process logged after its checkpoint comes again.
   if (resumed_from > 0 &&
       std::filesystem::exists(log_path(), failed) &&
@@ -336,11 +349,18 @@ result<std::unique_ptr<pretraining>> pretraining::make(pretraining_spec spec) {
                   : at::kFloat;
   at::set_num_threads(static_cast<int>(s.spec.threads));
   flush_denormals(s.spec.threads);
-  const auto corpus = pretraining_corpus::read(s.spec.data);
-  if (!corpus) return corpus.error();
-  s.corpus_sha256 = corpus->sha256;
-  if (auto ok = s.prepare(*corpus); !ok) return ok.error();
-  if (auto ok = s.open(); !ok) return ok.error();
+  if (auto ok = s.make_folders(); !ok) return ok.error();
+  const auto read = [&]() -> result<void> {
+    const auto corpus = pretraining_corpus::read(s.spec.data);
+    if (!corpus) return corpus.error();
+    s.corpus_sha256 = corpus->sha256;
+    if (auto ok = s.prepare(*corpus); !ok) return ok;
+    return s.open();
+  }();
+  if (!read) {
+    std::filesystem::remove(s.spec.out, failed);  // where it is empty
+    return read.error();
+  }
   return run;
 }
 

@@ -1,5 +1,9 @@
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <optional>
 
 #include "adaptation/pretraining.hpp"
@@ -68,7 +72,25 @@ std::string remaining(const pretraining_progress& p) {
          std::to_string(seconds % 60) + " s left";
 }
 
+/// OpenMP's threads spin between two loops; where another program wants the
+/// cores, that makes training several times slower. The library reads its
+/// policy before main begins, so the process starts itself once more.
+void wait_without_spinning() {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::ifstream in{"/proc/self/cmdline", std::ios::binary};
+  std::vector<std::string> arguments;
+  for (std::string one; std::getline(in, one, '\0');)
+    arguments.push_back(one);
+  std::vector<char*> pointers;
+  for (auto& one : arguments) pointers.push_back(one.data());
+  pointers.push_back(nullptr);
+  ::setenv("OMP_WAIT_POLICY", "passive", 1);
+  // Where it cannot, training is slower at worst.
+  if (!arguments.empty()) ::execv("/proc/self/exe", pointers.data());
+}
+
 result<exit_code> pretrain(session& here) {
+  wait_without_spinning();
   const auto made = pretraining::make(spec_of(here.arguments()));
   if (!made) return made.error();
   auto& run = **made;
