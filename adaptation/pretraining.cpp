@@ -450,7 +450,8 @@ result<void> pretraining::step() {
     p.validation_loss = s.saved.validation_loss;
     p.validated = true;
   }
-  s.saved.seconds += std::chrono::duration<double>(clock::now() - began).count();
+  s.saved.seconds +=
+      std::chrono::duration<double>(clock::now() - began).count();
   p.seconds = s.saved.seconds;
   if (s.saved.step % s.spec.log_every == 0 || done())
     if (auto ok = s.log(); !ok) return ok;
