@@ -265,6 +265,10 @@ inline expert_store_actor::behavior_type scripted_store(
         return plan;
       },
       [](keep_atom, const store_adaptation& adaptation) { return adaptation; },
+      [](seen_atom, const std::string&) { return std::vector<seen_by>{}; },
+      [](evaluate_atom, const store_base_model&,
+         const finished_evaluation_ref&) { return store_evaluation{}; },
+      [](evaluations_atom) { return std::vector<store_evaluation>{}; },
       [](check_atom) { return std::vector<std::string>{}; },
       [](backup_atom, const std::string& path) { return path; },
       [](audit_atom, std::int64_t) { return std::vector<audit_entry>{}; },
