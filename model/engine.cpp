@@ -385,8 +385,7 @@ struct engine::state {
       of(unit->urgency).remove(unit);
       event.finished = finish_reason::stop;
     } else if (unit->answer_tokens() >= sampling.max_tokens ||
-               static_cast<std::int64_t>(unit->tokens.size()) >=
-                   options.max_context) {
+               static_cast<std::int64_t>(unit->tokens.size()) >= longest()) {
       of(unit->urgency).remove(unit);
       if (auto rest = unit->text.finish()) event.text += *rest;
       event.finished = finish_reason::length;

@@ -305,6 +305,28 @@ TEST_F(engine_on_stories, background_yields_to_live_rows_but_does_not_starve) {
   EXPECT_EQ(scored, 1);
 }
 
+// The model of 96 positions: no more keys have room, whatever the options and
+// the request allow.
+TEST(engine_on_a_short_model, an_answer_ends_with_the_models_positions) {
+  const auto model = load_test_model("pretrained-tiny", "float32");
+  ASSERT_NE(model, nullptr);
+  engine e{model, {}};
+  heard h;
+  generation_request r;
+  r.prompt = {2, 10, 11, 12, 13};
+  r.sampling.max_tokens = 500;
+  r.sampling.ignore_eos = true;
+  r.on_event = [&h](const generation_event& event) {
+    for (const auto& t : event.tokens) h.tokens.push_back(t.token);
+    if (event.finished) h.finished = event.finished;
+  };
+  ASSERT_TRUE(e.submit(std::move(r)));
+  while (e.step()) {
+  }
+  EXPECT_EQ(h.tokens.size(), 91u);
+  EXPECT_EQ(h.finished, finish_reason::length);
+}
+
 TEST_F(engine_on_stories, nonsense_is_refused_and_leaves_no_trace) {
   engine e{model_, {}};
   const auto code = [&](generation_request r) {
