@@ -189,7 +189,8 @@ result<store_task> parse_task(std::string_view body) {
   in.read("description", task.description);
   task.reward = "exact";
   in.read_choice("reward", task.reward,
-                 {"exact", "numeric", "choice", "logprob"});
+                 {"exact", "numeric", "choice", "regex", "python", "command",
+                  "logprob"});
   if (const json* options = in.member("options")) {
     if (!options->is_object()) in.fail_member("options", "an object", *options);
     task.options_json = options->dump();

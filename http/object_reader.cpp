@@ -151,8 +151,9 @@ void object_reader::read_choice(std::string_view name, std::string& out,
   if (!found) return;
   if (!found->is_string() ||
       std::ranges::find(choices, found->get<std::string>()) == choices.end()) {
-    std::string expected = "one of";
-    for (const auto& choice : choices) expected += " " + choice;
+    std::string expected;
+    for (const auto& choice : choices)
+      expected += (expected.empty() ? "one of " : ", ") + choice;
     return fail_member(name, expected, *found);
   }
   out = found->get<std::string>();

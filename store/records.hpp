@@ -63,7 +63,7 @@ struct store_task {
   std::string name{};
   std::string base{};  // fingerprint
   std::string description{};
-  std::string reward{};             // "exact", "numeric", "choice", "logprob"
+  std::string reward{};             // adaptation/reward.hpp
   std::string options_json = "{}";  // system prompt, strategy, ...
   std::vector<store_example> examples{};
   std::int64_t created = 0;

@@ -21,16 +21,6 @@ std::string new_text(const ordered_json& choice) {
                                   : choice.value("text", "");
 }
 
-/// What `query`'s reward says of the answer; null where it cannot say.
-ordered_json score_of(const replay_query& query, const std::string& answer) {
-  if (query.reward.empty() || !query.reference) return nullptr;
-  const auto judge = make_reward(query.reward);
-  if (!judge || !(*judge)->check(*query.reference)) return nullptr;
-  const auto value = (*judge)->of_text(answer, *query.reference);
-  if (!value || std::isnan(*value)) return nullptr;
-  return *value;
-}
-
 /// The next query would fail in the same way.
 bool is_fatal(const error& failure, const interrupt& signals) {
   return signals.signal() != 0 || failure.code == ec::io ||
@@ -88,6 +78,19 @@ result<std::vector<replay_query>> replay_run::pending(
   return left;
 }
 
+/// What the query's reward says of the answer; null where it cannot say.
+result<ordered_json> replay_run::score_of(const replay_query& query,
+                                          const std::string& answer) const {
+  if (query.reward.empty() || !query.reference) return ordered_json(nullptr);
+  const auto judge = make_reward(query.reward, rewards_);
+  if (!judge) return judge.error();
+  if (!(*judge)->check(*query.reference)) return ordered_json(nullptr);
+  const auto value = (*judge)->of_text(answer, *query.reference);
+  if (!value) return value.error();
+  if (std::isnan(*value)) return ordered_json(nullptr);
+  return ordered_json(*value);
+}
+
 result<ordered_json> replay_run::ask_once(const replay_query& query) const {
   const auto begin = std::chrono::steady_clock::now();
   std::string answer;
@@ -125,7 +128,9 @@ result<ordered_json> replay_run::ask_once(const replay_query& query) const {
   line["cached"] = route.is_object() && route.value("cached", false);
   if (!query.reward.empty()) {
     line["reward"] = query.reward;
-    line["score"] = score_of(query, answer);
+    auto score = score_of(query, answer);
+    if (!score) return score.error();
+    line["score"] = *std::move(score);
   }
   return line;
 }

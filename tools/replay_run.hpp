@@ -10,6 +10,7 @@
 
 #include "adaptation/example.hpp"
 #include "config/task_file.hpp"
+#include "config/options.hpp"
 #include "config/result.hpp"
 #include "tools/answer_log.hpp"
 #include "tools/api_client.hpp"
@@ -40,10 +41,12 @@ class replay_run {
   using line_callback =
       std::function<void(const replay_query&, const ordered_json&)>;
 
-  replay_run(const api_client& api, const interrupt& signals, answer_log* log,
+  replay_run(const api_client& api, const interrupt& signals,
+             reward_options rewards, answer_log* log,
              line_callback on_line = {})
       : api_(api),
         signals_(signals),
+        rewards_(std::move(rewards)),
         log_(log),
         on_line_(std::move(on_line)) {}
 
@@ -64,10 +67,13 @@ class replay_run {
  private:
   result<ordered_json> ask(const replay_query& query) const;
   result<ordered_json> ask_once(const replay_query& query) const;
+  result<ordered_json> score_of(const replay_query& query,
+                                const std::string& answer) const;
   void keep(const replay_query& query, const result<ordered_json>& line);
 
   const api_client& api_;
   const interrupt& signals_;
+  reward_options rewards_;
   answer_log* log_;   // may be null
   line_callback on_line_;
   std::mutex mutex_;  // guards what follows, and the log

@@ -82,7 +82,7 @@ TEST(completion_form, refuses_messages_that_are_none) {
   EXPECT_EQ(error_of(R"({"messages":[]})"),
             "body.messages: expected a list of messages, found a list");
   EXPECT_EQ(error_of(R"({"messages":[{"role":"king","content":"x"}]})"),
-            "body.messages[0].role: expected one of system user assistant "
+            "body.messages[0].role: expected one of system, user, assistant, "
             "tool, found \"king\"");
   EXPECT_EQ(error_of(R"({"messages":[{"role":"user"}]})"),
             "body.messages[0].content: expected a value, found none");

@@ -53,15 +53,15 @@ result<exit_code> demo(session& here) {
   loaded_options options = here.options();
   const std::filesystem::path assets =
       here.arguments().get<std::string>("assets");
-  options.values.model.path = (assets / "stories260k").string();
+  options.values.model.path = (assets / "t2-mini").string();
   options.values.model.svd_cache = (folder->path() / "svd").string();
   options.values.store.path = (folder->path() / "store.db").string();
   options.values.server.socket = (folder->path() / "t2.sock").string();
   const auto told =
       run_demo({.options = options,
                 .experts = assets / "experts",
-                .held_out = static_cast<std::size_t>(
-                    here.arguments().get<std::int64_t>("documents")),
+                .questions = static_cast<std::size_t>(
+                    here.arguments().get<std::int64_t>("questions")),
                 .queries = static_cast<std::size_t>(
                     here.arguments().get<std::int64_t>("queries"))},
                here.signals(), [&](const std::string& line) {
@@ -76,7 +76,7 @@ result<exit_code> demo(session& here) {
 
 std::vector<command_entry> demo_commands() {
   return {{{.name = "demo",
-            .summary = "Watch a small model adapt to texts it was not grown on",
+            .summary = "Watch a small model adapt to a task it was not grown on",
             .options = {{.name = "assets",
                          .kind = option_kind::path,
                          .value = std::string{T2_ASSETS_FOLDER},
@@ -87,14 +87,18 @@ std::vector<command_entry> demo_commands() {
                          .value = std::string{},
                          .help = "keep the store here; a temporary one without",
                          .unit = "FOLDER"},
-                        {.name = "documents",
+                        {.name = "questions",
                          .kind = option_kind::integer,
                          .value = std::int64_t{200},
-                         .help = "held-out documents to measure on"},
+                         .help = "of each kind to measure on",
+                         .least = 1,
+                         .most = 10'000},
                         {.name = "queries",
                          .kind = option_kind::integer,
                          .value = std::int64_t{40},
-                         .help = "queries of the stream"}}},
+                         .help = "queries of the stream",
+                         .least = 1,
+                         .most = 10'000}}},
            demo}};
 }
 

@@ -96,7 +96,7 @@ result<rewards_by_target> ask_all(session& here, const api_client& api,
     }
   }
   std::optional<error> unjudged;
-  replay_run run(api, here.signals(), nullptr,
+  replay_run run(api, here.signals(), here.options().values.rewards, nullptr,
                  [&](const replay_query& query, const ordered_json& line) {
                    if (!line.contains("score") || !line["score"].is_number()) {
                      if (!unjudged)

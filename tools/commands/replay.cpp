@@ -101,7 +101,8 @@ result<exit_code> replay(session& here) {
     if (!query) return query.error();
     all.push_back(*std::move(query));
   }
-  replay_run run(**api, here.signals(), log ? &*log : nullptr);
+  replay_run run(**api, here.signals(), here.options().values.rewards,
+                 log ? &*log : nullptr);
   const std::size_t total = all.size();
   const auto pending = run.pending(std::move(all));
   if (!pending) return pending.error();

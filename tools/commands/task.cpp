@@ -3,6 +3,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "adaptation/reward.hpp"
 #include "config/progress_bar.hpp"
 #include "config/task_file.hpp"
 #include "config/terminal.hpp"
@@ -202,7 +203,7 @@ std::vector<command_entry> task_commands() {
                     {.name = "reward",
                      .value = std::string("exact"),
                      .help = "what judges an answer",
-                     .choices = {"exact", "numeric", "choice", "logprob"}},
+                     .choices = reward_names()},
                     {.name = "description",
                      .help = "words for people",
                      .unit = "TEXT"}}},
