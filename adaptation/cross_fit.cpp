@@ -14,6 +14,13 @@ constexpr std::uint64_t fold_stream = 0xf01d'0000'0000'0000u;
 // Rewards are ±1 and means of few: equal up to rounding is equal.
 constexpr double same_reward = 1e-9;
 
+double standard_error(std::span<const double> values, double mean) {
+  const auto n = static_cast<double>(values.size());
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
+}
+
 }  // namespace
 
 std::vector<std::vector<std::size_t>> make_folds(std::size_t n, std::size_t k,
@@ -92,7 +99,7 @@ held_out_gain measure_held_out(
     std::span<const std::vector<std::size_t>> folds,
     std::span<const std::size_t> winners, bool by_reward) {
   held_out_gain out;
-  std::vector<double> gains;
+  std::vector<double> gains, rises;
   const search_record& base = records[0];
   for (std::size_t f = 0; f < folds.size(); ++f)
     for (const std::size_t shot : folds[f]) {
@@ -101,25 +108,30 @@ held_out_gain measure_held_out(
       if (!by_reward) continue;
       out.reward += found.rewards[shot];
       out.base_reward += base.rewards[shot];
+      rises.push_back(found.rewards[shot] - base.rewards[shot]);
     }
   const auto n = static_cast<double>(gains.size());
   for (const double gain : gains) out.mean += gain / n;
-  double squares = 0;
-  for (const double gain : gains)
-    squares += (gain - out.mean) * (gain - out.mean);
-  out.standard_error = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
+  out.standard_error = standard_error(gains, out.mean);
   if (by_reward) {
     out.reward /= n;
     out.base_reward /= n;
+    out.reward_standard_error =
+        standard_error(rises, out.reward - out.base_reward);
   } else {
     out.reward = out.mean;  // over the base's, which is then 0
+    out.reward_standard_error = out.standard_error;
   }
   return out;
 }
 
 bool believed(const held_out_gain& gain, double standard_errors) {
-  return gain.mean > 0 && gain.mean > standard_errors * gain.standard_error &&
-         gain.reward >= gain.base_reward - same_reward;
+  const auto convinces = [&](double mean, double error) {
+    return mean > same_reward && mean > standard_errors * error + same_reward;
+  };
+  const double rise = gain.reward - gain.base_reward;
+  return convinces(rise, gain.reward_standard_error) ||
+         (convinces(gain.mean, gain.standard_error) && rise >= -same_reward);
 }
 
 }  // namespace t2

@@ -52,6 +52,7 @@ struct held_out_gain {
   double mean = 0;  // of log-likelihood over the base, over shots
   double standard_error = 0;
   double reward = 0, base_reward = 0;  // mean over shots
+  double reward_standard_error = 0;    // of their difference
 };
 
 /// `winners[f]` met `folds[f]`.
@@ -60,8 +61,8 @@ held_out_gain measure_held_out(
     std::span<const std::vector<std::size_t>> folds,
     std::span<const std::size_t> winners, bool by_reward);
 
-/// Whether such a gain is believed: positive, above `standard_errors` of its
-/// own, at no cost in reward.
+/// Whether such a gain is believed: in reward, or in likelihood at no cost in
+/// reward; above 0 and above `standard_errors` of its own.
 bool believed(const held_out_gain& gain, double standard_errors);
 
 }  // namespace t2

@@ -12,24 +12,65 @@
 
 #include "adaptation/expert_control.hpp"
 #include "adaptation/paired_interval.hpp"
+#include "adaptation/reward.hpp"
 #include "config/durable_file.hpp"
-#include "demo/story_texts.hpp"
+#include "demo/corpus.hpp"
 #include "tools/mixture_text.hpp"
+#include "tools/replay_summary.hpp"
 #include "tools/runtime_access.hpp"
 
 namespace t2 {
 namespace {
 
 using clock = std::chrono::steady_clock;
-constexpr std::array expert_names{"dialogue", "list", "refrain"};
+constexpr std::array expert_names{"math", "code", "reasoning"};
+constexpr std::array grown_on{demo::family::math, demo::family::code,
+                              demo::family::reasoning};
+constexpr demo::family relative = demo::family::math_hard;
 constexpr std::size_t shots = 5;
-constexpr const char* task = "call";
-constexpr const char* control = "call-shuffled";  // an expert
+constexpr const char* task = "math-hard";
+constexpr const char* control = "math-hard-shuffled";  // an expert
+constexpr int clients_at_once = 16;
+constexpr std::int64_t answer_tokens = 96;
 
 std::string format(const char* pattern, auto... values) {
   char line[256];
   std::snprintf(line, sizeof line, pattern, values...);
   return line;
+}
+
+struct questions {
+  std::vector<demo::problem> problems;
+  std::vector<example> examples;
+  std::shared_ptr<const reward> judge;
+};
+
+/// The first of a family's test questions, with what judges their answers.
+result<questions> test_questions(demo::family f, std::size_t count) {
+  questions out;
+  out.problems = demo::problems(f, demo::portion::test, count);
+  for (std::size_t i = 0; i < out.problems.size(); ++i) {
+    auto parsed = parse_examples(
+        demo::example_line(f, demo::portion::test, i + 1, out.problems[i]),
+        "demo");
+    if (!parsed) return parsed.error();
+    out.examples.push_back(parsed->front());
+  }
+  auto judge = make_reward(demo::reward_of(f));
+  if (!judge) return judge.error();
+  out.judge = *std::move(judge);
+  return out;
+}
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+std::string one_line(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
 }
 
 class story {
@@ -42,8 +83,8 @@ class story {
     // Each step leaves at the first error.
     for (const auto step :
          {&story::open, &story::decompose, &story::import_experts,
-          &story::register_tasks, &story::adapt, &story::measure,
-          &story::answer_stream, &story::second_run})
+          &story::measure_experts, &story::register_task, &story::adapt,
+          &story::measure_task, &story::answer_stream, &story::second_run})
       if (auto ok = (this->*step)(); !ok) return ok.error();
     return figures_;
   }
@@ -66,7 +107,7 @@ class story {
     runtime_ = *std::move(runtime);
     if (auto ready = runtime_->wait_until_ready(); !ready) return ready;
     step(figures_.contains("seconds") ? "open_again" : "open",
-         "the story model (260,000 parameters) is loaded, the store is open");
+         "a small model is loaded that has read careful and careless writers");
     return {};
   }
 
@@ -92,25 +133,109 @@ class story {
       if (auto ok = upload(name, *file); !ok) return ok;
       files_.push_back(*file);
     }
-    step("import", "three experts are in the store: dialogue, list, refrain");
+    step("import",
+         "three experts, grown by reinforcement, are in the store: math, code, "
+         "reasoning");
     return {};
   }
 
-  result<void> register_tasks() {
+  /// 1 for each question that is answered right, else 0.
+  result<std::vector<double>> right_answers(const std::string& target,
+                                            const questions& asked) {
+    auto texts = each<std::string>(
+        asked.problems.size(), [&](std::size_t i) -> result<std::string> {
+          const auto answer = api().post("/v1/chat/completions",
+                                         body_of(target, asked.problems[i]));
+          if (!answer) return answer.error();
+          return answer->at("choices")[0].at("message").value("content", "");
+        });
+    if (!texts) return texts.error();
+    std::vector<judged_text> judged;
+    for (std::size_t i = 0; i < texts->size(); ++i)
+      judged.push_back({(*texts)[i], &asked.examples[i]});
+    std::vector<double> right;
+    for (const auto& one : asked.judge->of_texts(judged)) {
+      if (!one) return one.error();
+      right.push_back(*one > 0 ? 1 : 0);
+    }
+    return right;
+  }
+
+  static ordered_json body_of(const std::string& target,
+                              const demo::problem& asked) {
+    return {{"model", target},
+            {"messages", {{{"role", "user"}, {"content", asked.prompt}}}},
+            {"max_tokens", answer_tokens}};
+  }
+
+  /// Says how much better `target` answers than the base did, in points.
+  result<void> compare(const std::string& name, const std::string& target,
+                       const questions& asked,
+                       const std::vector<double>& of_base,
+                       ordered_json& figures) {
+    const auto found = right_answers(target, asked);
+    if (!found) return found.error();
+    std::vector<double> gains;
+    for (std::size_t i = 0; i < of_base.size(); ++i)
+      gains.push_back((*found)[i] - of_base[i]);
+    const auto gain = interval_of(gains);
+    figures[name] = {{"accuracy", mean(*found)},
+                     {"base_accuracy", mean(of_base)},
+                     {"gain", gain.mean},
+                     {"low", gain.low},
+                     {"high", gain.high},
+                     {"above_zero", gain.low > 0}};
+    tell_(format("             %-18s base %5.1f %%, now %5.1f %%: %+.1f points, "
+                 "95 %% interval [%+.1f, %+.1f]",
+                 name.c_str(), 100 * mean(of_base), 100 * mean(*found),
+                 100 * gain.mean, 100 * gain.low, 100 * gain.high));
+    return {};
+  }
+
+  result<void> measure_experts() {
+    tell_(format("           right answers to %zu questions of each kind that "
+                 "no expert has seen:",
+                 settings_.questions));
+    for (std::size_t i = 0; i < expert_names.size(); ++i) {
+      const auto asked = test_questions(grown_on[i], settings_.questions);
+      if (!asked) return asked.error();
+      const std::string name = expert_names[i];
+      auto of_base = right_answers("base", *asked);
+      if (!of_base && of_base.error().code == ec::unavailable) {
+        tell_("             " + name + ": left out, " +
+              of_base.error().message);
+        continue;
+      }
+      if (!of_base) return of_base.error();
+      if (auto ok = compare(name, "expert:" + name, *asked, *of_base,
+                            figures_["experts"]);
+          !ok)
+        return ok;
+    }
+    step("experts", "each expert has brought out what the base half knew");
+    return {};
+  }
+
+  result<void> register_task() {
+    const auto chosen =
+        demo::problems(relative, demo::portion::train, shots);
     ordered_json examples = ordered_json::array();
-    for (const auto& text : demo::documents(demo::kind::call,
-                                            demo::split::examples, shots))
-      examples.push_back({{"prompt", ""}, {"answer", text}});
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      examples.push_back(ordered_json::parse(demo::example_line(
+          relative, demo::portion::train, i + 1, chosen[i])));
+      examples.back().erase("reward");
+    }
     if (!api().get(std::string{"/v1/tasks/"} + task)) {
-      const auto added =
-          api().post("/v1/tasks", {{"name", task},
-                                   {"reward", "logprob"},
-                                   {"description", "talk with a refrain"},
-                                   {"examples", examples}});
+      const auto added = api().post(
+          "/v1/tasks", {{"name", task},
+                        {"reward", demo::reward_of(relative)},
+                        {"description", "differences and bare equations"},
+                        {"examples", examples}});
       if (!added) return added.error();
     }
     step("task", "a task of a kind that no expert was grown on, by 5 examples:");
-    tell_("             " + examples[0]["answer"].get<std::string>());
+    tell_("             " + one_line(chosen[0].prompt) + " -> " +
+          one_line(chosen[0].careful));
     return {};
   }
 
@@ -146,21 +271,7 @@ class story {
     return {};
   }
 
-  /// Mean log-likelihood per token of each held-out document, in nats.
-  result<std::vector<double>> likelihoods(const std::string& target) {
-    const auto texts = demo::documents(demo::kind::call, demo::split::held_out,
-                                       settings_.held_out);
-    return each<double>(texts.size(), [&](std::size_t i) -> result<double> {
-      const auto scored = api().post(
-          "/v1/completions",
-          {{"model", target}, {"prompt", ""}, {"reference", texts[i]}});
-      if (!scored) return scored.error();
-      return scored->at("t2").at("log_probability").get<double>() /
-             scored->at("usage").at("completion_tokens").get<double>();
-    });
-  }
-
-  /// Four clients that share `count` requests.
+  /// Clients that share `count` requests.
   template <class T>
   result<std::vector<T>> each(std::size_t count,
                               const std::function<result<T>(std::size_t)>& f) {
@@ -169,7 +280,7 @@ class story {
     std::mutex mutex;
     std::optional<error> failure;
     std::vector<std::jthread> clients;
-    for (int c = 0; c < 4; ++c)
+    for (int c = 0; c < clients_at_once; ++c)
       clients.emplace_back([&] {
         for (std::size_t i; (i = next++) < count;) {
           auto one = f(i);
@@ -187,89 +298,59 @@ class story {
     return out;
   }
 
-  result<void> measure() {
-    std::vector<std::vector<double>> found;
-    for (const auto& target : {std::string{"base"}, std::string{task},
-                               std::string{"expert:"} + control}) {
-      auto one = likelihoods(target);
-      if (!one) return one.error();
-      found.push_back(*std::move(one));
-    }
-    step("measure", format("log-likelihood per token of %zu documents that "
-                           "nobody has seen:",
-                           settings_.held_out));
-    const auto mean = [](const std::vector<double>& values) {
-      double sum = 0;
-      for (const double v : values) sum += v;
-      return sum / static_cast<double>(values.size());
-    };
-    tell_(format("             base      %8.4f", mean(found[0])));
-    const char* const names[] = {"", "adapted", "shuffled"};
-    for (std::size_t k : {1u, 2u}) {
-      std::vector<double> gains;
-      for (std::size_t i = 0; i < found[0].size(); ++i)
-        gains.push_back(found[k][i] - found[0][i]);
-      const auto gain = interval_of(gains);
-      figures_[names[k]] = {{"gain", gain.mean},
-                            {"low", gain.low},
-                            {"high", gain.high},
-                            {"above_zero", gain.low > 0}};
-      tell_(format("             %-9s %8.4f   gain %+.4f, 95 %% interval "
-                   "[%+.4f, %+.4f]%s",
-                   names[k], mean(found[k]), gain.mean, gain.low, gain.high,
-                   gain.low > 0 ? "" : ": none"));
-    }
-    figures_["base_log_likelihood"] = mean(found[0]);
+  result<void> measure_task() {
+    const auto asked = test_questions(relative, settings_.questions);
+    if (!asked) return asked.error();
+    const auto of_base = right_answers("base", *asked);
+    if (!of_base) return of_base.error();
+    for (const auto& [name, target] :
+         {std::pair<std::string, std::string>{"adapted", task},
+          {"shuffled", std::string{"expert:"} + control}})
+      if (auto ok = compare(name, target, *asked, *of_base, figures_["task"]);
+          !ok)
+        return ok;
+    step("measure",
+         format("measured on %zu other questions of the task",
+                asked->problems.size()));
     return {};
   }
 
   result<void> answer_stream() {
-    const auto texts = demo::documents(demo::kind::call, demo::split::held_out,
-                                       settings_.queries);
+    const auto asked =
+        demo::problems(relative, demo::portion::test, settings_.queries);
     std::atomic<std::int64_t> tokens{0}, ready{0};
     std::string sample;
     const auto begin = clock::now();
-    const auto latencies = each<double>(
-        texts.size(), [&](std::size_t i) -> result<double> {
+    auto latencies = each<double>(
+        asked.size(), [&](std::size_t i) -> result<double> {
           const auto sent = clock::now();
-          const auto answer = api().post(
-              "/v1/completions",
-              {{"model", task},
-               {"prompt", texts[i].substr(0, texts[i].find('?') + 2)},
-               {"max_tokens", 48}});
+          const auto answer =
+              api().post("/v1/chat/completions", body_of(task, asked[i]));
           if (!answer) return answer.error();
           tokens +=
               answer->at("usage").at("completion_tokens").get<std::int64_t>();
           ready += answer->at("t2").value("cached", false);
           if (i == 0)
-            sample = texts[i].substr(0, texts[i].find('?') + 2) + " ->" +
-                     answer->at("choices")[0].value("text", "");
+            sample = one_line(
+                asked[i].prompt + " -> " +
+                answer->at("choices")[0].at("message").value("content", ""));
           return std::chrono::duration<double>(clock::now() - sent).count();
         });
     if (!latencies) return latencies.error();
     const double seconds =
         std::chrono::duration<double>(clock::now() - begin).count();
-    auto sorted = *latencies;
-    std::ranges::sort(sorted);
-    const auto percentile = [&](double p) {
-      return sorted.empty() ? 0.0
-                            : 1e3 * sorted[static_cast<std::size_t>(
-                                        p * static_cast<double>(
-                                                sorted.size() - 1))];
-    };
-    figures_["stream"] = {{"queries", sorted.size()},
-                          {"tokens_per_second",
-                           static_cast<double>(tokens) / seconds},
-                          {"p50_ms", percentile(0.5)},
-                          {"p95_ms", percentile(0.95)},
+    const double p50 = 1e3 * percentile(*latencies, 0.5);
+    const double p95 = 1e3 * percentile(*latencies, 0.95);
+    const double rate = static_cast<double>(tokens) / seconds;
+    figures_["stream"] = {{"queries", asked.size()},
+                          {"tokens_per_second", rate},
+                          {"p50_ms", p50},
+                          {"p95_ms", p95},
                           {"mixture_ready", ready.load()}};
     step("stream",
          format("a stream of %zu queries under the mixture: %.0f tokens/s, "
                 "p50 %.0f ms, p95 %.0f ms; it was ready for %lld of them",
-                sorted.size(), static_cast<double>(tokens) / seconds,
-                percentile(0.5), percentile(0.95),
-                static_cast<long long>(ready)));
-    std::ranges::replace(sample, '\n', ' ');
+                asked.size(), rate, p50, p95, static_cast<long long>(ready)));
     tell_("             " + sample);
     return {};
   }

@@ -20,9 +20,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("T2_BUILD_FOLDER", "build/release")
 MODEL = ROOT / "assets/t2-mini"
-# 60 steps of 24 prompts, four answers each. What differs between the methods is
+# 40 steps of 24 prompts, four answers each. What differs between the methods is
 # the rate: z is about 1, and LoRA's B starts at 0.
-RECIPE = ["--objective", "reinforce", "--steps", "60", "--batch", "24",
+RECIPE = ["--objective", "reinforce", "--steps", "40", "--batch", "24",
           "--samples", "4", "--kl-weight", "0.1", "--max-answer-tokens", "64",
           "--validate-every", "10", "--checkpoint-every", "10"]
 METHOD = {"svf": ["--targets", "all", "--learning-rate", "0.02"],

@@ -176,6 +176,25 @@ TEST(few_shot_search, puts_reward_before_likelihood) {
   EXPECT_EQ(json::parse(out.scores)["base"]["reward"], -1.0);
 }
 
+// What the task asks for decides: answers become right, references unlikelier.
+TEST(few_shot_search, believes_a_rise_in_reward_against_the_likelihood) {
+  synthetic_task task{1, 5};
+  const auto says = [](std::size_t, const candidate& alpha) {
+    return std::string{alpha[0] > 0.3 ? "right" : "wrong"};
+  };
+  const few_shot_options options{.iterations = 1, .survivors = 32};
+  const auto out = task.run(options, harmed, "exact", says);
+  EXPECT_TRUE(out.accepted) << out.reason << out.scores;
+  EXPECT_LT(json::parse(out.scores)["held_out"]["gain"], 0.0);
+
+  // One of five answers is no evidence.
+  synthetic_task other{1, 5};
+  const auto seldom = [](std::size_t shot, const candidate& alpha) {
+    return std::string{alpha[0] > 0.3 && shot == 0 ? "right" : "wrong"};
+  };
+  EXPECT_FALSE(other.run(options, harmed, "exact", seldom).accepted);
+}
+
 TEST(few_shot_search, generates_for_the_survivors_alone) {
   synthetic_task task{2, 4};
   const auto says = [](std::size_t, const candidate&) {

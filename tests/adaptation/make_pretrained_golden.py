@@ -9,6 +9,8 @@ that `t2 pretrain` wrote.
       --log-every 100 --dtype float32 --compute float32 \
       --threads 1
     tests/adaptation/make_pretrained_golden.py tests/assets/pretrained-tiny
+    tests/adaptation/make_pretrained_golden.py assets/t2-mini \
+      tests/assets/t2-mini-golden.json
 
 Needs torch and transformers; the tests do not.
 """
@@ -62,5 +64,6 @@ record["gradients"] = {
            "begin": p.grad.flatten()[:8].tolist()}
     for name, p in model.named_parameters()}
 record["eos"] = model.generation_config.eos_token_id
-(folder / "golden.json").write_text(
+out = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "golden.json"
+out.write_text(
     json.dumps(record, ensure_ascii=False, indent=1) + "\n")

@@ -322,11 +322,17 @@ TEST(pretraining_corpus, counts_what_the_assistant_says) {
 
 // A folder that t2 pretrain wrote, as transformers reads it
 // (make_pretrained_golden.py).
-class pretrained_golden : public testing::Test {
+struct pretrained_folder_and_golden {
+  std::string folder, golden;  // in the source tree
+};
+
+class pretrained_golden
+    : public testing::TestWithParam<pretrained_folder_and_golden> {
  protected:
   void SetUp() override {
-    folder_ = test_asset("pretrained-tiny");
-    std::ifstream in{folder_ / "golden.json"};
+    const fs::path source = T2_SOURCE_DIR;
+    folder_ = source / GetParam().folder;
+    std::ifstream in{source / GetParam().golden};
     golden_ = json::parse(in);
     model_ = load_folder(folder_);
     ASSERT_TRUE(model_);
@@ -336,7 +342,7 @@ class pretrained_golden : public testing::Test {
   std::shared_ptr<language_model> model_;
 };
 
-TEST_F(pretrained_golden, has_transformers_tokens_and_conversations) {
+TEST_P(pretrained_golden, has_transformers_tokens_and_conversations) {
   for (const auto& one : golden_["tokens"]) {
     const auto ids = *model_->text()->encode(one["text"].get<std::string>(),
                                              false);
@@ -357,7 +363,7 @@ TEST_F(pretrained_golden, has_transformers_tokens_and_conversations) {
   EXPECT_EQ(json(model_->config().eos_tokens), json{golden_["eos"]});
 }
 
-TEST_F(pretrained_golden, has_transformers_logits) {
+TEST_P(pretrained_golden, has_transformers_logits) {
   for (const auto& one : golden_["conversations"]) {
     const auto ids = one["ids"].get<std::vector<token_id>>();
     auto network = network_of(*model_, 128);
@@ -376,7 +382,7 @@ TEST_F(pretrained_golden, has_transformers_logits) {
   }
 }
 
-TEST_F(pretrained_golden, has_transformers_loss_and_gradients) {
+TEST_P(pretrained_golden, has_transformers_loss_and_gradients) {
   auto network = network_of(*model_, 128);
   const auto ids =
       golden_["conversations"][0]["ids"].get<std::vector<token_id>>();
@@ -396,6 +402,17 @@ TEST_F(pretrained_golden, has_transformers_loss_and_gradients) {
           << name;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    of, pretrained_golden,
+    testing::Values(
+        pretrained_folder_and_golden{"tests/assets/pretrained-tiny",
+                                     "tests/assets/pretrained-tiny/golden.json"},
+        pretrained_folder_and_golden{"assets/t2-mini",
+                                     "tests/assets/t2-mini-golden.json"}),
+    [](const auto& of) {
+      return std::string{of.index == 0 ? "a_tiny_model" : "what_ships"};
+    });
 
 }  // namespace
 }  // namespace t2

@@ -248,6 +248,25 @@ TEST_F(api, errors_have_a_status_and_a_code) {
          400, "invalid_argument");
 }
 
+TEST_F(api, an_evaluation_is_kept_unless_its_prompts_were_seen) {
+  EXPECT_TRUE(ask("GET", "/v1/seen?model=base").body.at("data").empty());
+  EXPECT_EQ(ask("GET", "/v1/seen?model=expert:nobody").status, 404);
+  json measured{{"model", "base"},
+                {"dataset", "test.jsonl"},
+                {"data_sha256", std::string(64, 'd')},
+                {"prompts", "00000000000000aa00000000000000bb"},
+                {"scores", {{"accuracy", 0.5}}}};
+  const auto kept = ask("POST", "/v1/evaluations", measured.dump());
+  EXPECT_EQ(kept.status, 201) << kept.body;
+  EXPECT_EQ(kept.body.at("scores"),
+            (json{{"accuracy", 0.5}, {"target", "base"}}));
+  EXPECT_EQ(ask("GET", "/v1/evaluations").body.at("data").size(), 1u);
+  measured["prompts"] = "not hashes";
+  EXPECT_EQ(ask("POST", "/v1/evaluations", measured.dump()).status, 400);
+  measured.erase("prompts");
+  EXPECT_EQ(ask("POST", "/v1/evaluations", measured.dump()).status, 400);
+}
+
 TEST_F(api, a_file_that_is_no_expert_is_refused) {
   const auto reply = ask("PUT", "/v1/experts/bad/file", "hello");
   EXPECT_GE(reply.status, 400);

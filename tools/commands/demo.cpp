@@ -54,6 +54,8 @@ result<exit_code> demo(session& here) {
   const std::filesystem::path assets =
       here.arguments().get<std::string>("assets");
   options.values.model.path = (assets / "t2-mini").string();
+  // As the experts were grown.
+  options.values.model.dtype = "float32";
   options.values.model.svd_cache = (folder->path() / "svd").string();
   options.values.store.path = (folder->path() / "store.db").string();
   options.values.server.socket = (folder->path() / "t2.sock").string();
