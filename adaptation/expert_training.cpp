@@ -300,13 +300,15 @@ std::string expert_training::state::provenance() const {
                        {"difference", tested->difference.mean},
                        {"low", tested->difference.low},
                        {"high", tested->difference.high}};
-  return json{{"objective", spec.objective},
-              {"method", spec.method},
-              {"data_sha256", objective->data_hash()},
-              {"options", json::parse(canonical_json(spec))},
-              {"seed", spec.seed},
-              {"metrics", metrics}}
-      .dump();
+  json out{{"objective", spec.objective},
+           {"method", spec.method},
+           {"data_sha256", objective->data_hash()},
+           {"options", json::parse(canonical_json(spec))},
+           {"seed", spec.seed},
+           {"metrics", metrics}};
+  // An expert file has a place of its own for them.
+  if (options.lora) out["seen_prompts"] = objective->seen().text();
+  return out.dump();
 }
 
 result<trained_expert> expert_training::state::conclude() const {

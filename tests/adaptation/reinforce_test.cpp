@@ -443,6 +443,7 @@ TEST(reinforce, stopped_anywhere_and_resumed_ends_in_the_same_bits) {
         };
         EXPECT_EQ(bytes(part.output), bytes(spec.output));
         EXPECT_GT(bytes(spec.output).size(), 1000u);
+        EXPECT_NE(bytes(spec.output).find("seen_prompts"), std::string::npos);
       }
     }
   }
