@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds t2, and shows it at work on the small story
+# Installs what is missing, builds t2, and shows it at work on the small
 # model that ships with it: t2 demo. Arguments go to `t2 demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
