@@ -94,6 +94,7 @@ result<few_shot_options> to_few_shot(const search_options& options) {
   search.seconds = options.seconds;
   search.folds = options.folds;
   search.survivors = options.survivors;
+  search.preselect = options.preselect;
   search.seed = static_cast<std::uint64_t>(options.seed);
   search.delta_bytes = options.stream_bytes;
   if (const auto valid = search.validate(); !valid) return valid.error();

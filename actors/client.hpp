@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adaptation/query.hpp"
@@ -40,10 +41,14 @@ struct health_report {
 
 /// Why an answer ran under what it ran under.
 struct routing {
-  std::string strategy;  // "base", "few-shot" (a task's), "prompt" (pass 1), "expert"
+  // "base", "few-shot" (a task's), "expert", or by which pass 1 decided:
+  // "prompt", "classifier".
+  std::string strategy;
   std::string task;      // empty without one
   std::string label;     // pass 1's class, empty without it
   double confidence = 1; // of the label
+  std::vector<std::pair<std::string, double>> probabilities;  // of all labels
+  std::string reason;    // one line
   std::string adaptation_key;  // empty for the base
   bool from_cache = false;     // the mixture was ready in memory
   mixture_summary mixture;     // experts, versions, α; empty: the base

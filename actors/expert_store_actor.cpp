@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "actors/route_plan.hpp"
 #include "actors/seen_plan.hpp"
 #include "config/logging.hpp"
 
@@ -25,6 +26,7 @@ result<store_task> add_task(expert_store& store, const store_base_model& base,
                             store_task task, const reward_options& rewards) {
   task.base = base.fingerprint;
   if (const auto good = check_task(task, rewards); !good) return good.error();
+  if (const auto good = check_label(store, task); !good) return good.error();
   if (const auto put = store.put_base_model(base); !put) return put.error();
   return store.add_task(task);
 }
@@ -109,9 +111,9 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
       [this](resolve_atom, const std::string& target, const std::string& base) {
         return to_caf(resolve_route(*store_, target, base));
       },
-      [this](labels_atom, const std::vector<std::string>& labels,
+      [this](labels_atom, const std::vector<query_label>& labels,
              const std::string& base) {
-        return to_caf(routable_labels(*store_, labels, base));
+        return as_shared(find_labels(*store_, labels, base));
       },
       [this](load_atom, const mixture& m) {
         return as_shared(load_versions(*store_, m));

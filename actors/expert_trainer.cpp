@@ -48,7 +48,26 @@ auto expert_trainer_state::failing(const char* whom) {
 
 void expert_trainer_state::begin(const model_card_ref& card) {
   card_ = card;
-  auto made = expert_training::make(card->model, *assignment_.spec,
+  if (!assignment_.spec->classify) return train(*assignment_.spec);
+  // A classifier learns the labels that pass 1 asks for.
+  self_->request(assignment_.others->store, caf::infinite, labels_atom_v,
+                 assignment_.labels, card->base.fingerprint)
+      .then(
+          [this](const label_table_ref& table) {
+            training_spec spec = *assignment_.spec;
+            spec.labels.clear();
+            for (const query_label& label : table->labels)
+              spec.labels.push_back(label.description.empty()
+                                        ? label.name
+                                        : label.name + ": " +
+                                              label.description);
+            train(std::move(spec));
+          },
+          failing(store_name));
+}
+
+void expert_trainer_state::train(training_spec spec) {
+  auto made = expert_training::make(card_->model, std::move(spec),
                                     reporting(assignment_.sink),
                                     assignment_.rewards);
   if (!made) return end(made.error());

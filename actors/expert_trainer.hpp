@@ -16,6 +16,7 @@ struct training_assignment {
   peers_ref others;
   train_sink_ref sink;
   reward_options rewards = {};  // the operator's
+  std::vector<query_label> labels = {};  // the configured ones
 };
 
 /// One training run: reads the data, hands the loop to the engine as a job, and
@@ -34,6 +35,7 @@ class expert_trainer_state {
 
  private:
   void begin(const model_card_ref& card);
+  void train(training_spec spec);
   void publish();
   void end(result<store_expert_version> outcome);
   auto failing(const char* whom);

@@ -87,6 +87,15 @@ struct ready_mixture {
 
 using engine_job_ref = std::shared_ptr<engine_job>;
 using query_ref = shared<query>;
+using label_table_ref = shared<label_table>;
+
+/// A query for pass 1, under the base or an expert that was trained for it.
+struct classify_request {
+  query question;
+  label_table_ref table;
+  delta_ref delta;
+};
+using classify_request_ref = shared<classify_request>;
 using adapt_request_ref = shared<adapt_request>;
 using training_spec_ref = shared<training_spec>;
 using store_task_ref = shared<store_task>;
@@ -190,6 +199,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::answer_part)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::answer_request_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::answer_sink_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::classification)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::classify_request_ref)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::label_table_ref)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<t2::query_label>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::dispatcher_load)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::engine_job_ref)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(t2::engine_statistics)

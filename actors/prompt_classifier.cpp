@@ -9,6 +9,7 @@ namespace t2 {
 namespace {
 
 constexpr const char* engine_name = "the generation engine";
+constexpr std::size_t kept_tables = 4;
 
 scoring_request_ref to_request(classification_rows rows) {
   return std::make_shared<const scoring_request>(
@@ -19,125 +20,140 @@ scoring_request_ref to_request(classification_rows rows) {
 
 }  // namespace
 
-std::vector<query_label> parse_labels(const std::vector<std::string>& texts) {
-  std::vector<query_label> labels;
-  for (const std::string& text : texts) {
-    const auto colon = text.find(':');
-    query_label label{text.substr(0, colon), {}};
-    if (colon != std::string::npos) {
-      const auto first = text.find_first_not_of(' ', colon + 1);
-      if (first != std::string::npos) label.description = text.substr(first);
-    }
-    labels.push_back(std::move(label));
-  }
-  return labels;
-}
-
 void prompt_classifier_state::meet(const generation_engine_actor& engine) {
   if (engine == engine_) return;
   engine_ = engine;
-  classifier_.reset();
-  empty_ = nullptr;
+  card_ = nullptr;
   failure_.reset();
+  // Who waited for the old engine's scores waits for the new one.
+  for (const auto& with : std::exchange(prepared_, {}))
+    std::ranges::move(with->waiting, std::back_inserter(waiting_));
   if (!engine_) return;
   self_->request(engine_, caf::infinite, card_atom_v)
       .then([this, engine](const model_card_ref& card) {
-              if (engine == engine_) prepare(card);
+              if (engine == engine_) loaded(card);
             },
             [this, engine](const caf::error& e) {
               if (engine == engine_) fail(from_caf(e, engine_name));
             });
 }
 
-void prompt_classifier_state::prepare(const model_card_ref& card) {
-  auto made = label_classifier::make(card->model, labels_);
-  if (!made) return fail(made.error());
-  classifier_ = std::move(*made);
-  if (!waiting_.empty()) calibrate();
+void prompt_classifier_state::loaded(const model_card_ref& card) {
+  card_ = card;
+  for (const auto& asked : std::exchange(waiting_, {})) take(asked);
 }
 
-void prompt_classifier_state::calibrate() {
-  auto rows = classifier_->rows(query{});
-  if (!rows) return fail(rows.error());
+void prompt_classifier_state::take(const pending_ref& asked) {
+  if (!card_) return waiting_.push_back(asked);
+  const auto with = prepare(asked->request->table);
+  if (!with) return asked->promise.keep(with.error());
+  if (asked->request->delta || (*with)->empty) return start(*with, asked);
+  (*with)->waiting.push_back(asked);
+  if ((*with)->waiting.size() == 1) calibrate(*with);
+}
+
+result<prompt_classifier_state::prepared_ref> prompt_classifier_state::prepare(
+    const label_table_ref& table) {
+  const auto known = std::ranges::find_if(prepared_, [&](const auto& one) {
+    return one->table->labels == table->labels;
+  });
+  if (known != prepared_.end()) {
+    prepared_.splice(prepared_.begin(), prepared_, known);
+    return prepared_.front();
+  }
+  auto made = label_classifier::make(card_->model, table->labels);
+  if (!made) return made.error();
+  prepared_.push_front(std::make_shared<prepared>());
+  prepared_.front()->table = table;
+  prepared_.front()->classifier = std::move(*made);
+  if (prepared_.size() > kept_tables) prepared_.pop_back();
+  return prepared_.front();
+}
+
+void prompt_classifier_state::calibrate(const prepared_ref& with) {
+  auto rows = with->classifier->rows(query{});
+  if (!rows) return fail_waiting(with, rows.error());
   self_->request(engine_, caf::infinite, score_atom_v, internal_ticket(),
                  to_request(std::move(*rows)))
-      .then([this, engine = engine_](const row_scores_ref& scores) {
-              if (engine != engine_) return;
-              empty_ = scores;
-              ready();
+      .then([this, with](const row_scores_ref& scores) {
+              with->empty = scores;
+              for (const auto& asked : std::exchange(with->waiting, {}))
+                start(with, asked);
             },
-            [this, engine = engine_](const caf::error& e) {
-              if (engine == engine_) fail(from_caf(e, engine_name));
+            [this, with](const caf::error& e) {
+              fail_waiting(with, from_caf(e, engine_name));
             });
 }
 
-void prompt_classifier_state::ready() {
-  for (const auto& request : std::exchange(waiting_, {})) start(request);
+void prompt_classifier_state::fail_waiting(const prepared_ref& with,
+                                           const error& why) {
+  for (const auto& asked : std::exchange(with->waiting, {}))
+    asked->promise.keep(why);
+}
+
+void prompt_classifier_state::start(const prepared_ref& with,
+                                    const pending_ref& asked) {
+  const classify_request& request = *asked->request;
+  auto rows = with->classifier->rows(request.question, request.delta);
+  if (!rows) return asked->promise.keep(rows.error());
+  self_->request(engine_, caf::infinite, score_atom_v, asked->id,
+                 to_request(std::move(*rows)))
+      .then(
+          [with, asked](const row_scores_ref& scores) {
+            asked->promise.keep(
+                asked->request->delta
+                    ? with->classifier->classify(*scores)
+                    : with->classifier->classify(*scores, *with->empty));
+          },
+          [asked](const caf::error& e) {
+            asked->promise.keep(from_caf(e, engine_name));
+          });
 }
 
 void prompt_classifier_state::fail(const error& why) {
   failure_ = why;
-  for (const auto& request : std::exchange(waiting_, {})) {
-    request->promise.keep(why);
-  }
+  for (const auto& asked : std::exchange(waiting_, {}))
+    asked->promise.keep(why);
 }
 
-void prompt_classifier_state::start(const pending_ref& request) {
-  auto rows = classifier_->rows(*request->question);
-  if (!rows) return request->promise.keep(rows.error());
-  self_->request(engine_, caf::infinite, score_atom_v, request->id,
-                 to_request(std::move(*rows)))
-      .then([this, request](const row_scores_ref& scores) {
-              if (!classifier_ || !empty_) {
-                return request->promise.keep(error{
-                    ec::unavailable, "the model was restarted meanwhile"});
-              }
-              request->promise.keep(classifier_->classify(*scores, *empty_));
-            },
-            [request](const caf::error& e) {
-              request->promise.keep(from_caf(e, engine_name));
-            });
+void prompt_classifier_state::cancel(ticket t) {
+  const auto drop = [t](std::vector<pending_ref>& from) {
+    const auto waits = std::ranges::find_if(
+        from, [t](const auto& asked) { return asked->id == t; });
+    if (waits == from.end()) return false;
+    (*waits)->promise.keep(error{ec::cancelled, "cancelled"});
+    from.erase(waits);
+    return true;
+  };
+  if (drop(waiting_)) return;
+  for (const auto& with : prepared_)
+    if (drop(with->waiting)) return;
+  if (engine_) self_->send(engine_, cancel_atom_v, t);
 }
 
-prompt_classifier_actor::behavior_type prompt_classifier_state::make_behavior(
-    std::vector<query_label> labels) {
-  labels_ = std::move(labels);
+prompt_classifier_actor::behavior_type
+prompt_classifier_state::make_behavior() {
   return {
-      [this](classify_atom, ticket t,
-             const query_ref& question) -> caf::result<classification> {
+      [this](classify_atom, ticket t, const classify_request_ref& request)
+          -> caf::result<classification> {
         if (failure_) return to_caf(*failure_);
         if (!engine_) {
           return to_caf(error{ec::unavailable, std::string(engine_name) +
                                                    " is being restarted"});
         }
         const auto promise = self_->make_response_promise<classification>();
-        const auto request = std::make_shared<pending>(
-            pending{t, question, {promise, "the prompt classifier"}});
-        if (empty_) {
-          start(request);
-        } else {
-          waiting_.push_back(request);
-          if (classifier_ && waiting_.size() == 1) calibrate();
-        }
+        take(std::make_shared<pending>(
+            pending{t, request, {promise, "the prompt classifier"}}));
         return promise;
       },
-      [this](cancel_atom, ticket t) {
-        const auto waits = std::ranges::find_if(
-            waiting_, [t](const auto& request) { return request->id == t; });
-        if (waits != waiting_.end()) {
-          (*waits)->promise.keep(error{ec::cancelled, "cancelled"});
-          waiting_.erase(waits);
-        } else if (engine_) {
-          self_->send(engine_, cancel_atom_v, t);
-        }
-      },
+      [this](cancel_atom, ticket t) { cancel(t); },
       [this](peers_atom, const peers_ref& now) { meet(now->engine); },
   };
 }
 
 prompt_classifier_actor::behavior_type run_prompt_classifier(
-    prompt_classifier* self, std::vector<query_label> labels) {
-  return self->state.make_behavior(std::move(labels));
+    prompt_classifier* self) {
+  return self->state.make_behavior();
 }
 
 }  // namespace t2

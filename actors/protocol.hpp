@@ -43,11 +43,10 @@ using expert_store_actor = typed_interface<
     caf::result<bool>(remove_expert_atom, std::string),
     // Where a target leads for the base of this fingerprint (route_plan.hpp).
     caf::result<route_plan>(resolve_atom, std::string, std::string),
-    // Those of the labels that lead somewhere, for the base of this
-    // fingerprint.
-    caf::result<std::vector<std::string>>(labels_atom,
-                                          std::vector<std::string>,
-                                          std::string),
+    // The classes of pass 1 for the base of this fingerprint: the configured
+    // ones and those of tasks.
+    caf::result<label_table_ref>(labels_atom, std::vector<query_label>,
+                                 std::string),
     // The versions of a mixture, with their bytes.
     caf::result<expert_versions_ref>(load_atom, mixture),
     // What an adaptation needs, and whether it was computed before.
@@ -107,7 +106,7 @@ namespace t2 {
 /// Pass 1: which class a query belongs to.
 using prompt_classifier_actor = typed_interface<
     // The likeliest label of a query and its probability.
-    caf::result<classification>(classify_atom, ticket, query_ref),
+    caf::result<classification>(classify_atom, ticket, classify_request_ref),
     // Gives up the classification under this ticket.
     caf::result<void>(cancel_atom, ticket),
     // Where the others are now.

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,11 +26,10 @@ class route_table {
     if (epoch == epoch_) routes_.insert_or_assign(target, std::move(plan));
   }
 
-  /// The labels that lead somewhere.
-  const std::optional<std::vector<std::string>>& labels() const {
-    return labels_;
-  }
-  void put_labels(std::vector<std::string> labels, std::uint64_t epoch) {
+  /// The classes of pass 1; null: not known.
+  const std::shared_ptr<const label_table>& labels() const { return labels_; }
+  void put_labels(std::shared_ptr<const label_table> labels,
+                  std::uint64_t epoch) {
     if (epoch == epoch_) labels_ = std::move(labels);
   }
 
@@ -43,7 +42,7 @@ class route_table {
  private:
   std::uint64_t epoch_ = 0;
   std::map<std::string, route_plan> routes_;
-  std::optional<std::vector<std::string>> labels_;
+  std::shared_ptr<const label_table> labels_;
 };
 
 }  // namespace t2

@@ -31,18 +31,20 @@ supervision_options make_tree(const runtime_options& options,
   tree.spawn_engine = [load_engine](caf::actor_system& system) {
     return system.spawn<caf::detached>(run_generation_engine, load_engine);
   };
-  const auto labels = parse_labels(options.route.labels);
-  tree.spawn_classifier = [labels](caf::actor_system& system) {
-    return system.spawn(run_prompt_classifier, labels);
+  std::vector<query_label> labels;
+  for (const std::string& text : options.route.labels)
+    labels.push_back(parse_label(text));
+  tree.spawn_classifier = [](caf::actor_system& system) {
+    return system.spawn(run_prompt_classifier);
   };
   dispatcher_options dispatcher;
   dispatcher.running = static_cast<std::size_t>(options.engine.max_sequences);
   dispatcher.waiting = static_cast<std::size_t>(options.server.queue);
   dispatcher.deadline = options.server.deadline;
-  dispatcher.classify = options.route.strategy != "base";
-  for (const query_label& label : labels) {
-    dispatcher.labels.push_back(label.name);
-  }
+  dispatcher.strategy = options.route.strategy;
+  dispatcher.classifier = options.route.classifier;
+  dispatcher.confidence = options.route.confidence;
+  dispatcher.labels = labels;
   tree.spawn_dispatcher = [dispatcher, rewards](caf::actor_system& system) {
     dispatcher_options own = dispatcher;
     own.spawn_search = [&system,
@@ -51,9 +53,10 @@ supervision_options make_tree(const runtime_options& options,
     };
     return system.spawn(run_task_dispatcher, own);
   };
-  tree.spawn_trainer = [rewards](caf::actor_system& system,
-                                 training_assignment assignment) {
+  tree.spawn_trainer = [rewards, labels](caf::actor_system& system,
+                                         training_assignment assignment) {
     assignment.rewards = rewards;
+    assignment.labels = labels;
     return system.spawn<caf::detached>(run_expert_trainer,
                                        std::move(assignment));
   };

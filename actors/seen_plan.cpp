@@ -88,7 +88,8 @@ result<std::vector<seen_by>> seen_by_target(expert_store& store,
                                             std::string_view target) {
   std::vector<seen_by> out;
   if (target == "base") return out;
-  if (target.empty() || target == "auto") return seen_by_all(store);
+  if (target.empty() || target == "auto" || target.starts_with("auto:"))
+    return seen_by_all(store);
   constexpr std::string_view expert = "expert:";
   if (target.starts_with(expert)) {
     const auto version = store.get_version(target.substr(expert.size()));

@@ -3,6 +3,7 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "actors/internal_ticket.hpp"
@@ -80,43 +81,90 @@ void task_dispatcher_state::pump() {
 void task_dispatcher_state::begin(ticket t, live_query& q) {
   q.at = stage::routing;
   const std::string& target = q.question->target;
+  if (target == "auto:prompt") return begin_pass_1(t, q, "prompt");
+  if (target == "auto:classifier") return begin_pass_1(t, q, "classifier");
   if (!target.empty() && target != "auto") return find_route(t, q, target);
-  if (!options_.classify || options_.labels.empty()) {
-    return find_route(t, q, "base");
-  }
-  if (!routes_.labels()) return find_labels(t);
-  if (routes_.labels()->empty()) return find_route(t, q, "base");
-  classify(t, q);
+  begin_pass_1(t, q, options_.strategy);
 }
 
-void task_dispatcher_state::find_labels(ticket t) {
+void task_dispatcher_state::begin_pass_1(ticket t, live_query& q,
+                                         const std::string& strategy) {
+  if (strategy == "base") {
+    return stay_on_base(t, q, "route.strategy says base");
+  }
+  q.pass_1 = strategy;
+  if (strategy == "auto") {
+    q.pass_1 = options_.classifier.empty() ? "prompt" : "classifier";
+  }
+  q.table = routes_.labels();
+  if (!q.table) return find_labels(t, strategy);
+  if (!q.table->leads) {
+    return stay_on_base(t, q, "no class leads to a task or an expert");
+  }
+  if (q.pass_1 == "prompt") return classify(t, q, nullptr);
+  if (options_.classifier.empty()) {
+    return end(t, error{ec::invalid_argument,
+                        "route.classifier: expected the expert that "
+                        "classifies, found none"});
+  }
+  q.at = stage::preparing_pass_1;
+  find_route(t, q, "expert:" + options_.classifier);
+}
+
+void task_dispatcher_state::find_labels(ticket t,
+                                        const std::string& strategy) {
   if (!peers_->store) return part_is_down(t, store_name);
   const auto epoch = routes_.epoch();
   self_->request(peers_->store, caf::infinite, labels_atom_v, options_.labels,
                  card_->base.fingerprint)
-      .then(resume<std::vector<std::string>>(
+      .then(resume<label_table_ref>(
                 t,
-                [this, t, epoch](live_query& q, const auto& known) {
-                  routes_.put_labels(known, epoch);
-                  if (known.empty()) return find_route(t, q, "base");
-                  classify(t, q);
+                [this, t, epoch, strategy](live_query& q,
+                                           const label_table_ref& table) {
+                  routes_.put_labels(table, epoch);
+                  // In a new epoch they are asked for again.
+                  begin_pass_1(t, q, strategy);
                 }),
             failing(t, store_name));
 }
 
-void task_dispatcher_state::classify(ticket t, live_query& q) {
+void task_dispatcher_state::classify(ticket t, live_query& q,
+                                     const delta_ref& delta) {
   if (!peers_->classifier) return part_is_down(t, classifier_name);
   q.at = stage::classifying;
   self_->request(peers_->classifier, caf::infinite, classify_atom_v, t,
-                 q.question)
+                 classify_request_ref(std::make_shared<classify_request>(
+                     classify_request{*q.question, q.table, delta})))
       .then(resume<classification>(
                 t,
                 [this, t](live_query& same, const classification& found) {
-                  same.confidence = found.confidence;
-                  same.at = stage::routing;
-                  find_route(t, same, "label:" + found.label);
+                  classified(t, same, found);
                 }),
             failing(t, classifier_name));
+}
+
+void task_dispatcher_state::classified(ticket t, live_query& q,
+                                       const classification& said) {
+  q.said = said;
+  q.at = stage::routing;
+  if (said.confidence >= options_.confidence) {
+    return find_route(t, q, "label:" + said.label);
+  }
+  char unsure[96];
+  std::snprintf(unsure, sizeof unsure,
+                "with %.2f, which is under route.confidence (%.2f)",
+                said.confidence, options_.confidence);
+  stay_on_base(t, q, "pass 1 says " + said.label + " " + unsure);
+}
+
+void task_dispatcher_state::stay_on_base(ticket t, live_query& q,
+                                         std::string reason) {
+  route_plan plan;
+  plan.route.strategy = q.said ? q.pass_1 : "base";
+  plan.route.label = q.said ? q.said->label : "";
+  plan.route.reason = std::move(reason);
+  plan.route.mixture = summary(plan.recipe);
+  follow(t, q, plan);
 }
 
 void task_dispatcher_state::find_route(ticket t, live_query& q,
@@ -141,16 +189,49 @@ void task_dispatcher_state::find_route(ticket t, live_query& q,
 
 void task_dispatcher_state::follow(ticket t, live_query& q,
                                    const route_plan& plan) {
-  q.route = plan.route;
-  q.route.confidence = q.confidence;
   const std::string key = plan.mixture_key();
+  if (q.at == stage::preparing_pass_1) {
+    if (const auto ready = mixtures_->find(key)) return classify(t, q, *ready);
+    return find_mixture(t, key, plan.recipe);
+  }
+  if (plan.undecided() && q.pass_1.empty() && options_.strategy != "base") {
+    q.task = plan.route.task;
+    return begin_pass_1(t, q, options_.strategy);
+  }
+  q.route = plan.route;
+  if (q.said) {
+    q.route.strategy = q.pass_1;
+    q.route.label = q.said->label;
+    q.route.confidence = q.said->confidence;
+    for (std::size_t i = 0; i < q.said->probabilities.size(); ++i) {
+      q.route.probabilities.emplace_back(
+          i < q.table->labels.size() ? q.table->labels[i].name
+                                     : std::string(base_label),
+          q.said->probabilities[i]);
+    }
+  }
+  if (!q.task.empty()) {
+    q.route.task = q.task;
+    q.route.reason = "the task is not adapted; " + q.route.reason;
+  }
+  if (q.question->route_only) {
+    return end(t, answer_part{.text = {},
+                              .route = q.route,
+                              .finish_reason = "routed"});
+  }
   if (key.empty()) return answer(t, q, nullptr);
   if (const auto ready = mixtures_->find(key)) {
     q.route.from_cache = true;
     return answer(t, q, *ready);
   }
   q.at = stage::mixing;
-  if (mixing_.join(key, t, t)) make_mixture(key, plan.recipe);
+  find_mixture(t, key, plan.recipe);
+}
+
+/// Goes on in mixture_made().
+void task_dispatcher_state::find_mixture(ticket t, const std::string& key,
+                                         const mixture& recipe) {
+  if (mixing_.join(key, t, t)) make_mixture(key, recipe);
 }
 
 void task_dispatcher_state::make_mixture(const std::string& key,
@@ -183,10 +264,12 @@ void task_dispatcher_state::mixture_made(const std::string& key,
   for (const ticket t : mixing_.land(key)) {
     const auto q = queries_.find(t);
     if (q == queries_.end()) continue;
-    if (made) {
-      answer(t, q->second, made->delta);
-    } else {
+    if (!made) {
       end(t, made.error());
+    } else if (q->second.at == stage::preparing_pass_1) {
+      classify(t, q->second, made->delta);
+    } else {
+      answer(t, q->second, made->delta);
     }
   }
 }

@@ -36,8 +36,10 @@ struct dispatcher_options {
   std::size_t searches = 16;  // at once
   std::chrono::milliseconds deadline{std::chrono::minutes(5)};  // of a query
   std::int64_t mixture_bytes = std::int64_t{256} << 20;
-  bool classify = true;             // pass 1; else "" and "auto" are the base
-  std::vector<std::string> labels;  // of pass 1
+  std::string strategy = "auto";    // of pass 1: route.strategy
+  std::string classifier;           // its expert; empty: none
+  double confidence = 0;            // of a class; below it the base answers
+  std::vector<query_label> labels;  // the configured classes
   search_spawner spawn_search;
 };
 
@@ -55,13 +57,18 @@ class task_dispatcher_state {
       dispatcher_options options);
 
  private:
-  enum class stage { waiting, routing, classifying, mixing, answering };
+  enum class stage {
+    waiting, routing, preparing_pass_1, classifying, mixing, answering
+  };
   struct live_query {
     query_ref question;
     answer_sink_ref sink;
     std::optional<steady_time> deadline;
     stage at = stage::waiting;
-    double confidence = 1;
+    std::string task = {};    // named, but not adapted
+    std::string pass_1 = {};  // "prompt" or "classifier", once it has begun
+    std::optional<classification> said = {};  // by pass 1
+    label_table_ref table = {};               // of that
     routing route = {};
   };
   struct asked_adaptation {  // until its plan is known
@@ -74,10 +81,14 @@ class task_dispatcher_state {
   void ask(ticket t, const query_ref& question, const answer_sink_ref& sink);
   void pump();
   void begin(ticket t, live_query& q);
-  void find_labels(ticket t);
-  void classify(ticket t, live_query& q);
+  void begin_pass_1(ticket t, live_query& q, const std::string& strategy);
+  void find_labels(ticket t, const std::string& strategy);
+  void classify(ticket t, live_query& q, const delta_ref& delta);
+  void classified(ticket t, live_query& q, const classification& said);
+  void stay_on_base(ticket t, live_query& q, std::string reason);
   void find_route(ticket t, live_query& q, const std::string& target);
   void follow(ticket t, live_query& q, const route_plan& plan);
+  void find_mixture(ticket t, const std::string& key, const mixture& recipe);
   void make_mixture(const std::string& key, const mixture& recipe);
   void mixture_made(const std::string& key, const result<ready_mixture>& made);
   void answer(ticket t, live_query& q, const delta_ref& delta);

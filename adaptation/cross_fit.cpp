@@ -23,6 +23,10 @@ double standard_error(std::span<const double> values, double mean) {
 
 }  // namespace
 
+bool search_record::open_to(std::size_t chain) const {
+  return chains.empty() || std::ranges::find(chains, chain) != chains.end();
+}
+
 std::vector<std::vector<std::size_t>> make_folds(std::size_t n, std::size_t k,
                                                  std::uint64_t seed) {
   std::vector<std::vector<std::size_t>> folds(k);
@@ -55,9 +59,7 @@ std::vector<std::size_t> contenders(std::span<const search_record> records,
   std::vector<double> score(records.size());
   for (std::size_t r = 1; r < records.size(); ++r) {
     const search_record& record = records[r];
-    if (record.likelihood.empty() ||
-        (record.chain != search_record::shared && record.chain != chain))
-      continue;
+    if (record.likelihood.empty() || !record.open_to(chain)) continue;
     score[r] = mean_over(record.likelihood, shots);
     if (std::isfinite(score[r])) found.push_back(r);
   }

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <vector>
 
@@ -12,13 +11,14 @@ namespace t2 {
 
 /// A candidate and what it scored. Shots are counted from 0.
 struct search_record {
-  candidate alpha;        // empty: the base
-  std::size_t chain = 0;  // which chain drew it; search_record::shared: all may
-                          // choose it, it was drawn before any score was known
-  std::vector<double> likelihood;  // of each shot; empty: not scored
-  std::vector<double> rewards;     // of each shot; empty: not measured
+  candidate alpha;  // empty: the base
+  // The chains that may choose it: no score of a shot that one of them leaves
+  // out had a part in it. Empty: all.
+  std::vector<std::size_t> chains{};
+  std::vector<double> likelihood{};  // of each shot; empty: not scored
+  std::vector<double> rewards{};     // of each shot; empty: not measured
 
-  static constexpr std::size_t shared = std::numeric_limits<std::size_t>::max();
+  bool open_to(std::size_t chain) const;
 };
 
 /// Splits n shots into k folds of as equal sizes as can be, by seed.

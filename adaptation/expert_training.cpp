@@ -2,7 +2,9 @@
 
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -38,7 +40,12 @@ struct expert_training::state {
   std::unique_ptr<trainable_parameters> parameters;
   std::unique_ptr<training_objective> objective;
   std::unique_ptr<trainer_model> trainer;
+  struct test_set {
+    std::string name;
+    std::size_t begin = 0, count = 0;  // in test_questions
+  };
   std::vector<question> test_questions;
+  std::vector<test_set> test_sets;
   std::function<void(const training_progress&)> on_progress;
 
   enum class phase {
@@ -50,7 +57,7 @@ struct expert_training::state {
   std::int64_t resumed_from = 0;
   training_progress progress;
   std::optional<error> failure;
-  std::optional<test_result> tested;
+  std::map<std::string, test_result> tested;
 
   // Of the step, validation or test under way.
   gathered_rows gathered;
@@ -258,13 +265,17 @@ void expert_training::state::test() {
     if (use(saved.best)) at = phase::test_best;
     return;
   }
-  std::vector<double> gained;
-  for (std::size_t i = 0; i < rewards.size(); ++i)
-    gained.push_back(rewards[i] - base_rewards[i]);
-  tested = test_result{.questions = rewards.size(),
-                       .base_reward = mean(base_rewards),
-                       .reward = mean(rewards),
-                       .difference = interval_of(gained)};
+  for (const auto& [name, begin, count] : test_sets) {
+    const auto before = std::span{base_rewards}.subspan(begin, count);
+    const auto after = std::span{rewards}.subspan(begin, count);
+    std::vector<double> gained;
+    for (std::size_t i = 0; i < count; ++i)
+      gained.push_back(after[i] - before[i]);
+    tested[name] = {.questions = count,
+                    .base_reward = mean(before),
+                    .reward = mean(after),
+                    .difference = interval_of(gained)};
+  }
   conclude_run();
 }
 
@@ -293,13 +304,13 @@ std::string expert_training::state::provenance() const {
     put("base", saved.base);
     put("best", saved.best_score);
   }
-  if (tested)
-    metrics["test"] = {{"questions", tested->questions},
-                       {"base_reward", tested->base_reward},
-                       {"reward", tested->reward},
-                       {"difference", tested->difference.mean},
-                       {"low", tested->difference.low},
-                       {"high", tested->difference.high}};
+  for (const auto& [name, found] : tested)
+    metrics["tests"][name] = {{"questions", found.questions},
+                              {"base_reward", found.base_reward},
+                              {"reward", found.reward},
+                              {"difference", found.difference.mean},
+                              {"low", found.difference.low},
+                              {"high", found.difference.high}};
   json out{{"objective", spec.objective},
            {"method", spec.method},
            {"data_sha256", objective->data_hash()},
@@ -317,7 +328,7 @@ result<trained_expert> expert_training::state::conclude() const {
   out.best_step = saved.best_step;
   out.base_validation = saved.base;
   out.best_validation = saved.best_score;
-  out.test = tested;
+  out.tests = tested;
   if (options.lora) return out;
   out.trained = {.name = spec.name,
                  .version = 0,
@@ -343,7 +354,7 @@ result<std::shared_ptr<expert_training>> expert_training::make(
     const reward_options& rewards) {
   const auto options = check(spec);
   if (!options) return options.error();
-  auto objective = make_objective(*model, spec, rewards);
+  auto objective = make_objective(model, spec, rewards);
   if (!objective) return objective.error();
   auto training = std::shared_ptr<expert_training>{new expert_training};
   state& s = *training->state_;
@@ -356,17 +367,18 @@ result<std::shared_ptr<expert_training>> expert_training::make(
                                            s.spec.seed);
   s.progress.steps = s.spec.steps;
   s.progress.sampled = s.spec.objective == "reinforce";
-  if (!s.spec.test_data.empty()) {
-    auto examples = parse_examples(s.spec.test_data, "test_data");
+  for (const auto& [name, data] : s.spec.tests) {
+    auto examples = parse_examples(data, "test " + name);
     if (!examples) return examples.error();
     if (auto fine = refuse_seen(*examples, s.objective->seen(),
                                 "the training of " + s.spec.name);
         !fine)
       return fine.error();
-    auto questions = make_questions(*s.model, *std::move(examples),
-                                    s.spec.reward, s.spec.max_tokens, rewards);
+    auto questions =
+        make_questions(s.model, *std::move(examples), s.spec, rewards);
     if (!questions) return questions.error();
-    s.test_questions = *std::move(questions);
+    s.test_sets.push_back({name, s.test_questions.size(), questions->size()});
+    std::ranges::move(*questions, std::back_inserter(s.test_questions));
   }
 
   const std::string identity = sha256_hex(

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +48,7 @@ struct trained_expert {
                                 // metrics
   std::int64_t best_step = 0;   // 0: nothing beat the base
   validation_score base_validation, best_validation;
-  std::optional<test_result> test;
+  std::map<std::string, test_result> tests;
 };
 
 /// Trains one expert, or a LoRA adapter (which is written to spec.output), as a

@@ -25,6 +25,7 @@ result<void> few_shot_options::validate() const {
       between("tokens", static_cast<double>(tokens), 0, 1e15),
       between("seconds", seconds, 0, 1e9),
       between("survivors", static_cast<double>(survivors), 1, 1024),
+      between("preselect", static_cast<double>(preselect), 0, 1024),
       between("standard_errors", standard_errors, 0, 100),
       between("delta_bytes", static_cast<double>(delta_bytes), 1, 1e15),
       sampling.validate(),

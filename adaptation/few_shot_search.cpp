@@ -9,7 +9,7 @@
 #include <set>
 
 #include "adaptation/cross_fit.hpp"
-#include "adaptation/optimiser.hpp"
+#include "adaptation/search_chain.hpp"
 
 namespace t2 {
 namespace {
@@ -22,12 +22,8 @@ double mean_log_probability(const row_score& score) {
   return score.sum() / static_cast<double>(score.log_probabilities.size());
 }
 
-// An optimiser that is told of some of the shots.
-struct search_chain {
-  std::unique_ptr<optimiser> draws;
-  std::size_t population = 0;
-  std::vector<std::size_t> shots;
-};
+// Of one shot: how improbable a gain must be under the base to be believed.
+constexpr double one_shot_level = 0.05;
 
 // Which record and shot a row or answer of the work at hand is about.
 struct asked {
@@ -43,6 +39,7 @@ struct few_shot_search::state {
   std::shared_ptr<const reward> judge;
   few_shot_options options;
   std::function<steady_time()> now;
+  mixture_space space;
   std::vector<std::vector<std::size_t>> folds;
   std::vector<search_chain> chains;  // the main one, then one a fold
   bool by_reward = false;            // the reward is not the likelihood
@@ -64,7 +61,12 @@ struct few_shot_search::state {
   std::int64_t tokens = 0;
   std::int64_t scored_rows = 0, answers = 0;
 
-  bool shared_draws() const { return !chains.front().draws->adaptive(); }
+  /// Whether each expert is scored alone before anything is drawn.
+  bool tries_each() const {
+    return shots.size() == 1 ||
+           (options.preselect > 0 &&
+            space.experts > static_cast<std::size_t>(options.preselect));
+  }
   double elapsed() const {
     if (!started) return 0;
     return std::chrono::duration<double>(now() - *started).count();
@@ -73,9 +75,14 @@ struct few_shot_search::state {
   std::int64_t row_tokens() const;
   std::int64_t population_tokens() const;
   std::int64_t judging_tokens() const;
+  std::size_t leader_of(std::size_t chain) const;
+  result<void> choose_experts();
+  void begin_screen();
   void draw_population();
   void end_population();
   bool another_population() const;
+  double evidence_of(std::size_t record) const;
+  double evidence_needed() const;
   void begin_judging();
   void make_work();
   void make_score_work();
@@ -99,8 +106,9 @@ std::int64_t few_shot_search::state::row_tokens() const {
 // At most: repeated candidates cost nothing.
 std::int64_t few_shot_search::state::population_tokens() const {
   std::int64_t count = 0;
-  for (const search_chain& chain : chains)
-    count += static_cast<std::int64_t>(chain.population);
+  for (std::size_t c = 0; c < chains.size(); ++c)
+    if (chains[c].adaptive() || leader_of(c) == c)
+      count += static_cast<std::int64_t>(chains[c].population());
   return count * row_tokens();
 }
 
@@ -127,20 +135,60 @@ result<delta_ref> few_shot_search::state::delta_of(
   return pool->compose(options.rule, record.alpha);
 }
 
-void few_shot_search::state::draw_population() {
-  batch_begin = records.size();
-  const bool first = iteration == 0;
-  if (first) records.push_back({});  // the base
+// The first chain over the same experts.
+std::size_t few_shot_search::state::leader_of(std::size_t chain) const {
+  std::size_t first = 0;
+  while (chains[first].experts() != chains[chain].experts()) ++first;
+  return first;
+}
+
+// Each chain searches the experts that are likeliest on its shots.
+result<void> few_shot_search::state::choose_experts() {
+  std::vector<std::vector<double>> alone;
+  if (tries_each())
+    for (std::size_t k = 0; k < space.experts; ++k)
+      alone.push_back(records[base_record + 1 + k].likelihood);
+  std::vector<std::size_t> all(space.experts);
+  for (std::size_t k = 0; k < all.size(); ++k) all[k] = k;
   for (std::size_t c = 0; c < chains.size(); ++c) {
-    if (first && c != main_chain) break;
-    for (candidate& alpha : chains[c].draws->ask(chains[c].population)) {
-      search_record record;
-      record.alpha = std::move(alpha);
-      record.chain = first || shared_draws() ? search_record::shared : c;
-      records.push_back(std::move(record));
-    }
+    const auto searched = chains[c].search(
+        options.optimiser,
+        {.sigma = options.sigma,
+         .elite = options.elite,
+         .population = static_cast<std::size_t>(options.population),
+         .seed = options.seed,
+         .stream = c},
+        alone.empty() || options.preselect == 0
+            ? all
+            : best_alone(alone, chains[c].shots(),
+                                   static_cast<std::size_t>(options.preselect)));
+    if (!searched) return searched.error();
   }
-  next_record = batch_begin;
+  return {};
+}
+
+void few_shot_search::state::begin_screen() {
+  records.push_back({});  // the base
+  if (!tries_each()) return draw_population();
+  for (std::size_t k = 0; k < space.experts; ++k)
+    records.push_back({.alpha = space.single(k)});
+}
+
+void few_shot_search::state::draw_population() {
+  // Before it is told of scores, a chain draws what others over the same
+  // experts would.
+  const auto apart = [&](std::size_t c) {
+    return iteration > 0 && chains[c].adaptive();
+  };
+  for (std::size_t c = 0; c < chains.size(); ++c) {
+    if (!apart(c) && leader_of(c) != c) continue;
+    std::vector<std::size_t> open_to;
+    for (std::size_t other = c; other < chains.size(); ++other)
+      if (other == c || (!apart(c) && leader_of(other) == c))
+        open_to.push_back(other);
+    for (candidate& alpha : chains[c].draw())
+      records.push_back({.alpha = std::move(alpha), .chains = open_to});
+  }
 }
 
 // Repeated candidates get the scores of the first, the chains are told.
@@ -149,24 +197,31 @@ void few_shot_search::state::end_population() {
     if (records[r].likelihood.empty())
       records[r].likelihood =
           records[first_of.at(records[r].alpha)].likelihood;
+  const bool first = iteration == 0;
+  if (first && tries_each() && batch_begin == base_record) {
+    if (auto chosen = choose_experts(); !chosen) {
+      outcome = chosen.error();
+      at = phase::ended;
+    }
+    return;  // told with the first population, which must not know of them
+  }
   for (std::size_t c = 0; c < chains.size(); ++c) {
     std::vector<candidate> points;
     std::vector<double> scores;
-    for (std::size_t r = std::max(batch_begin, base_record + 1);
+    for (std::size_t r = first ? base_record + 1 : batch_begin;
          r < records.size(); ++r) {
-      if (records[r].chain != search_record::shared && records[r].chain != c)
-        continue;
+      if (!records[r].open_to(c)) continue;
       points.push_back(records[r].alpha);
-      scores.push_back(mean_over(records[r].likelihood, chains[c].shots));
+      scores.push_back(mean_over(records[r].likelihood, chains[c].shots()));
     }
-    chains[c].draws->tell(points, scores);
+    chains[c].tell(points, scores);
   }
   ++iteration;
 }
 
 bool few_shot_search::state::another_population() const {
-  if (iteration >= options.iterations) return false;
-  return options.tokens == 0 ||
+  if (shots.size() == 1 || iteration >= options.iterations) return false;
+  return iteration == 0 || options.tokens == 0 ||
          tokens + population_tokens() + judging_tokens() <= options.tokens;
 }
 
@@ -300,11 +355,14 @@ void few_shot_search::state::make_work() {
         make_score_work();
         continue;
       }
-      if (!records.empty() && batch_begin < records.size()) {
+      if (batch_begin < records.size()) {
         end_population();
         batch_begin = records.size();
+        if (at == phase::ended) break;
       }
-      if (iteration == 0 || another_population())
+      if (records.empty())
+        begin_screen();
+      else if (another_population())
         draw_population();
       else if (by_reward)
         begin_judging();
@@ -323,6 +381,18 @@ void few_shot_search::state::finish(bool truncated) {
   at = phase::ended;
   subjects.clear();
   work.reset();
+}
+
+// The log of the likelihood ratio to the base over all of the one answer.
+double few_shot_search::state::evidence_of(std::size_t record) const {
+  const scoring_row& row = shots.front().reference;
+  return (records[record].likelihood.front() -
+          records[base_record].likelihood.front()) *
+         static_cast<double>(row.tokens.size() - row.answer_begin);
+}
+
+double few_shot_search::state::evidence_needed() const {
+  return std::log(static_cast<double>(space.experts) / one_shot_level);
 }
 
 few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
@@ -358,8 +428,10 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
     winners.push_back(winner(
         records, contenders(records, f + 1, rest, count), rest, by_reward));
   }
+  const bool one_shot = folds.empty();
   const held_out_gain gain =
-      measure_held_out(records, folds, winners, by_reward);
+      one_shot ? held_out_gain{}
+               : measure_held_out(records, folds, winners, by_reward);
 
   const auto scores_of = [&](std::size_t r) {
     json scores{{"log_likelihood", mean_over(records[r].likelihood, all)}};
@@ -369,12 +441,15 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
   json scores{{"base", scores_of(base_record)},
               {"best", scores_of(best)},
               {"reward", std::string{judge->name()}},
-              {"shots", shots.size()},
-              {"held_out",
-               {{"folds", folds.size()},
-                {"gain", gain.mean},
-                {"standard_error", gain.standard_error}}}};
-  if (by_reward) {
+              {"shots", shots.size()}};
+  if (one_shot)
+    scores["evidence"] = {{"nats", evidence_of(best)},
+                          {"needed", evidence_needed()}};
+  else
+    scores["held_out"] = {{"folds", folds.size()},
+                          {"gain", gain.mean},
+                          {"standard_error", gain.standard_error}};
+  if (by_reward && !one_shot) {
     scores["held_out"]["reward"] = gain.reward;
     scores["held_out"]["base_reward"] = gain.base_reward;
   }
@@ -383,16 +458,21 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
     out.reason = "no mixture is better than the base on the examples";
     return out;
   }
-  if (!believed(gain, options.standard_errors)) {
+  if (one_shot && evidence_of(best) <= evidence_needed()) {
+    out.reason = "one example is too little evidence against the base";
+    return out;
+  }
+  if (!one_shot && !believed(gain, options.standard_errors)) {
     out.reason = "no gain over the base on held-out examples";
     return out;
   }
   out.found = pool->describe(options.rule, records[best].alpha);
   out.delta = *delta_of(records[best]);
   out.accepted = out.delta != nullptr;
-  out.reason = out.accepted
-                   ? "a gain over the base on held-out examples"
-                   : "no mixture is better than the base on the examples";
+  out.reason = !out.accepted
+                   ? "no mixture is better than the base on the examples"
+               : one_shot ? "one example that the base would hardly write"
+                          : "a gain over the base on held-out examples";
   return out;
 }
 
@@ -404,10 +484,9 @@ result<std::unique_ptr<few_shot_search>> few_shot_search::make(
     std::shared_ptr<const reward> judge, few_shot_options options,
     std::function<steady_time()> now) {
   if (auto fine = options.validate(); !fine) return fine.error();
-  if (shots.size() < 2)
+  if (shots.empty())
     return error{ec::invalid_argument,
-                 "examples: expected 2 or more, found " +
-                     std::to_string(shots.size())};
+                 "examples: expected one or more, found none"};
   auto search = std::unique_ptr<few_shot_search>{new few_shot_search};
   state& s = *search->state_;
   s.pool = std::move(pool);
@@ -420,39 +499,34 @@ result<std::unique_ptr<few_shot_search>> few_shot_search::make(
                                      reward_evidence::reference_likelihood;
 
   const std::size_t n = s.shots.size();
-  const std::size_t folds =
+  std::size_t folds =
       options.folds == 0 ? n
                          : std::min(n, static_cast<std::size_t>(options.folds));
-  s.folds = make_folds(n, folds, options.seed);
-  const std::size_t experts = s.pool->experts().size();
-  optimiser_options search_space{
-      .dimension =
-          experts * (options.per_projection ? s.pool->layout().size() : 1),
-      .mean = 1.0 / static_cast<double>(experts),
-      .sigma = options.sigma,
-      .elite = options.elite,
-      .population = static_cast<std::size_t>(options.population),
-      .seed = options.seed};
+  if (n == 1) folds = 0;
+  if (folds > 0) s.folds = make_folds(n, folds, options.seed);
+  s.space = {.experts = s.pool->experts().size(),
+             .per_expert =
+                 options.per_projection ? s.pool->layout().size() : 1};
+  const auto population = static_cast<std::size_t>(options.population);
   for (std::size_t c = 0; c <= folds; ++c) {
-    search_space.stream = c;
-    auto draws = make_optimiser(options.optimiser, search_space);
-    if (!draws) return draws.error();
-    search_chain chain{.draws = *std::move(draws),
-                       .population = search_space.population,
-                       .shots = {}};
-    // Without adaptation one chain draws for all.
-    if (c != main_chain)
-      chain.population = chain.draws->adaptive()
-                             ? std::max<std::size_t>(2, chain.population / 4)
-                             : 0;
-    chain.shots =
-        shots_outside(c == main_chain ? std::span<const std::size_t>{}
-                                      : std::span{s.folds[c - 1]},
-                      n);
-    s.chains.push_back(std::move(chain));
+    const bool main = c == main_chain;
+    s.chains.emplace_back(
+        s.space,
+        shots_outside(main ? std::span<const std::size_t>{}
+                           : std::span{s.folds[c - 1]},
+                      n),
+        main ? population : std::max<std::size_t>(2, population / 4));
   }
-  const std::int64_t first =
-      (options.population + 1) * s.row_tokens() + s.judging_tokens();
+  std::int64_t candidates = options.population + 1;
+  if (s.tries_each()) {
+    candidates = 1 + static_cast<std::int64_t>(s.space.experts);
+    if (n > 1)
+      for (const search_chain& chain : s.chains)
+        candidates += static_cast<std::int64_t>(chain.population());
+  } else if (auto chosen = s.choose_experts(); !chosen) {
+    return chosen.error();
+  }
+  const std::int64_t first = candidates * s.row_tokens() + s.judging_tokens();
   if (options.tokens != 0 && first > options.tokens)
     return error{ec::exhausted,
                  "search.tokens: expected at least " + std::to_string(first) +
@@ -563,7 +637,7 @@ few_shot_progress few_shot_search::progress() const {
     out.best_log_likelihood = 0;
     return out;
   }
-  const auto& all = s.chains[main_chain].shots;
+  const auto& all = s.chains[main_chain].shots();
   out.base_log_likelihood =
       mean_over(s.records[base_record].likelihood, all);
   out.best_log_likelihood = out.base_log_likelihood;

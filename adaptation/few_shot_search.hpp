@@ -28,6 +28,7 @@ struct few_shot_options {
   double seconds = 600;             // 0: no limit
   std::int64_t folds = 0;           // 0: leave one out
   std::int64_t survivors = 4;       // candidates that meet the reward
+  std::int64_t preselect = 4;       // experts searched at most; 0: all
   /// The mean held-out gain must exceed this many of its standard errors; 0 is
   /// the bare rule "positive". Measured with 5 shots on 200 made-up tasks that
   /// 3 experts help and harm by chance: 29 % are accepted at 0, 13 % at 1. With
@@ -100,6 +101,10 @@ struct few_shot_outcome {
 /// candidates × shots, rows with their candidate's delta. The base is a row of
 /// the first.
 ///
+/// **Preselection.** Of more than `preselect` experts each is first scored
+/// alone, and only the likeliest are searched: K experts cost K candidates, not
+/// a space of K dimensions.
+///
 /// **Selection** from a set of candidates and a set of shots: the `survivors`
 /// best by likelihood, the base among the contenders; where the reward is not
 /// the likelihood itself, it is measured for them (generation, or likelihood
@@ -108,14 +113,15 @@ struct few_shot_outcome {
 /// **Cross-fitting.** For every fold f of the shots, selection runs again on
 /// the shots outside f, and its winner meets f. What may enter the selection
 /// of fold f are only candidates whose α does not depend on the shots of f:
-/// those of the first population (drawn before any score is known, shared by
-/// all folds at no cost) and those of a chain of its own: an optimiser told
-/// only of the scores outside f, with a quarter of the population an
-/// iteration. Hence, given the seed, each held-out gain is measured on a shot
-/// that had no part in finding what it measures: it is an unbiased estimate of
-/// what a search on the other shots gains on a fresh one. Optimisers that
-/// do not adapt (random) draw every candidate before its scores: all are
-/// shared, and cross-fitting costs nothing.
+/// experts alone, and those of a chain of its own: an optimiser over the
+/// experts that are likeliest outside f, told only of the scores outside f,
+/// with a quarter of the population an iteration. Chains over the same experts
+/// share the first population (drawn before any score is told) at no cost.
+/// Hence, given the seed, each held-out gain is measured on a shot that had no
+/// part in finding what it measures: it is an unbiased estimate of what a
+/// search on the other shots gains on a fresh one. Optimisers that do not adapt
+/// (random) draw every candidate before its scores: chains over the same
+/// experts share all, and cross-fitting costs nothing.
 ///
 /// The winner on all shots is accepted when it is not the base, the mean over
 /// shots of the held-out gain in log-likelihood over the base is positive (and
@@ -128,7 +134,7 @@ struct few_shot_outcome {
 /// is known decides, and the outcome is marked truncated.
 class few_shot_search {
  public:
-  /// ec::invalid_argument: options, fewer than 2 shots; ec::exhausted: the
+  /// ec::invalid_argument: options, no shot; ec::exhausted: the
   /// token budget does not hold the first population.
   static result<std::unique_ptr<few_shot_search>> make(
       std::shared_ptr<const expert_pool> pool, std::vector<search_shot> shots,

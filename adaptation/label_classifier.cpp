@@ -58,6 +58,16 @@ double mean_log_probability(const row_score& score) {
 
 }  // namespace
 
+query_label parse_label(const std::string& text) {
+  const auto colon = text.find(':');
+  query_label label{text.substr(0, colon), {}};
+  if (colon != std::string::npos) {
+    const auto first = text.find_first_not_of(' ', colon + 1);
+    if (first != std::string::npos) label.description = text.substr(first);
+  }
+  return label;
+}
+
 result<label_classifier> label_classifier::make(
     std::shared_ptr<const language_model> model,
     std::vector<query_label> labels) {
@@ -98,7 +108,7 @@ result<label_classifier> label_classifier::make(
   return made;
 }
 
-result<classification_rows> label_classifier::rows(
+result<std::vector<token_id>> label_classifier::prompt(
     const query& question) const {
   std::vector<token_id> asked;
   const std::string words = words_of(question);
@@ -110,18 +120,25 @@ result<classification_rows> label_classifier::rows(
       asked.erase(asked.begin(), asked.end() - static_cast<std::ptrdiff_t>(
                                                    max_query_tokens));
   }
-  std::vector<token_id> shared = prefix_;
-  shared.insert(shared.end(), asked.begin(), asked.end());
-  shared.insert(shared.end(), suffix_.begin(), suffix_.end());
+  std::vector<token_id> out = prefix_;
+  out.insert(out.end(), asked.begin(), asked.end());
+  out.insert(out.end(), suffix_.begin(), suffix_.end());
+  return out;
+}
+
+result<classification_rows> label_classifier::rows(
+    const query& question, const delta_ref& delta) const {
+  const auto shared = prompt(question);
+  if (!shared) return shared.error();
   classification_rows out;
   for (const auto& answer : answers_) {
     scoring_row row{
-        .tokens = shared, .answer_begin = shared.size(), .delta = nullptr};
+        .tokens = *shared, .answer_begin = shared->size(), .delta = delta};
     row.tokens.insert(row.tokens.end(), answer.begin(), answer.end());
     out.rows.push_back(std::move(row));
   }
   // What all queries have in common, short of the label.
-  out.shared_prefix = std::min(prefix_.size(), shared.size() - 1);
+  out.shared_prefix = std::min(prefix_.size(), shared->size() - 1);
   return out;
 }
 

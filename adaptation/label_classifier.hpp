@@ -16,7 +16,12 @@ class language_model;
 struct query_label {
   std::string name;         // what the model reads: "code", "math", ...
   std::string description;  // a few words more, may be empty
+
+  friend bool operator==(const query_label&, const query_label&) = default;
 };
+
+/// "name: description" or "name", as options have it.
+query_label parse_label(const std::string& text);
 
 struct classification {
   std::string label;       // "other" means the base
@@ -35,7 +40,8 @@ struct classification_rows {
 /// would most likely go on with wins. No text is generated. Each label's
 /// mean log-probability per token is corrected by what it is after an empty
 /// query (content-free calibration), so that a label is not chosen for being a
-/// common word. Immutable; any thread.
+/// common word. Under an expert that was trained to classify, the same rows are
+/// scored as they are. Immutable; any thread.
 class label_classifier {
  public:
   /// `other` is added last when it is not among the labels. Errors: fewer than
@@ -46,9 +52,14 @@ class label_classifier {
 
   const std::vector<query_label>& labels() const { return labels_; }
 
-  /// The rows for a query, one per label. A long query is cut to its last
-  /// `max_query_tokens` tokens. Empty prompt and messages: the calibration.
-  result<classification_rows> rows(const query& question) const;
+  /// What the model reads before it says a label. A long query is cut to its
+  /// last `max_query_tokens` tokens.
+  result<std::vector<token_id>> prompt(const query& question) const;
+
+  /// The rows for a query, one per label, under `delta`. Empty prompt and
+  /// messages: the calibration.
+  result<classification_rows> rows(const query& question,
+                                   const delta_ref& delta = nullptr) const;
 
   /// `scores` of the rows of a query, and those of the empty query (or none:
   /// no calibration).

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,13 +16,16 @@ namespace t2 {
 struct query {
   std::string prompt{};
   std::vector<chat_message> messages{};
-  /// "" or "auto": pass 1 decides; "base"; "expert:NAME[@VERSION]"; else the
-  /// name of a registered task.
+  /// "" or "auto": pass 1 decides, "auto:prompt" and "auto:classifier" by that
+  /// strategy; "base"; "expert:NAME[@VERSION]"; else the name of a registered
+  /// task.
   std::string target{};
   sampling_options sampling{};
   std::optional<double> deadline_seconds{};
   /// Only how likely this answer is, is wanted: nothing is generated.
   std::optional<std::string> reference{};
+  /// Only where it leads is wanted: nothing is generated.
+  bool route_only = false;
 };
 
 /// One expert's share of a mixture.
@@ -43,8 +47,11 @@ struct training_spec {
   std::string objective = "next-token";  // next-token, reinforce
   std::string data;                    // bytes of JSONL, or text
   std::string validation_data;         // the same; empty: a part of `data`
-  std::string test_data;               // JSONL, judged at the end; or empty
+  std::map<std::string, std::string> tests;  // JSONL by name: asked at the end
   std::string format = "jsonl";        // jsonl or text (blank-line separated)
+  /// Prompts are asked as pass 1 asks them, answers are labels (reinforce).
+  bool classify = false;
+  std::vector<std::string> labels;     // of it: "name: description"
   std::string targets = "all";         // of SVF: attention, mlp, all
   std::string norm = "none";           // none, nuclear
   std::string parametrisation = "direct";  // direct, sigmoid
@@ -62,7 +69,7 @@ struct training_spec {
   std::int64_t validate_every = 20;
   std::int64_t patience = 0;           // validations without gain; 0: no stop
   std::int64_t max_tokens = 256;       // of a row; reinforce: of a prompt
-  // Of answers that are sampled: by reinforce, and for test_data.
+  // Of answers that are sampled: by reinforce, and for tests.
   std::string reward;                  // of examples that name none
   std::int64_t max_answer_tokens = 128;
   std::int64_t samples = 4;            // answers to a prompt

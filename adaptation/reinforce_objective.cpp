@@ -113,8 +113,8 @@ gathered_rows reinforce_objective::learn_from(
 }
 
 result<std::unique_ptr<reinforce_objective>> make_reinforce_objective(
-    const language_model& model, const training_spec& spec,
-    const reward_options& rewards) {
+    const std::shared_ptr<const language_model>& model,
+    const training_spec& spec, const reward_options& rewards) {
   const auto options = check(spec);
   if (!options) return options.error();
   if (spec.format != "jsonl")
@@ -125,8 +125,7 @@ result<std::unique_ptr<reinforce_objective>> make_reinforce_objective(
       -> result<std::vector<question>> {
     auto examples = parse_examples(data, label);
     if (!examples) return examples.error();
-    return make_questions(model, *std::move(examples), spec.reward,
-                          spec.max_tokens, rewards);
+    return make_questions(model, *std::move(examples), spec, rewards);
   };
   auto all = read(spec.data, "data");
   if (!all) return all.error();

@@ -62,7 +62,8 @@ class reinforce_objective : public training_objective {
 /// Of spec.data and, where given, spec.validation_data: JSONL examples with a
 /// reward each, or spec.reward.
 result<std::unique_ptr<reinforce_objective>> make_reinforce_objective(
-    const language_model& model, const training_spec& spec,
+    const std::shared_ptr<const language_model>& model,
+    const training_spec& spec,
     const reward_options& rewards);
 
 }  // namespace t2

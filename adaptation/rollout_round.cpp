@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
+#include "adaptation/label_classifier.hpp"
 #include "adaptation/prompting.hpp"
 #include "model/answer.hpp"
 #include "model/language_model.hpp"
@@ -25,6 +27,17 @@ result<std::string> text_of(const language_model& model, const rollout& r) {
   auto rest = text.finish();
   if (!rest) return rest.error();
   return out + *rest;
+}
+
+result<void> check_label(const label_classifier& pass_1,
+                         const std::string& answer) {
+  std::string names;
+  for (const query_label& label : pass_1.labels()) {
+    if (label.name == answer) return {};
+    names += (names.empty() ? "" : ", ") + label.name;
+  }
+  return error{ec::invalid_argument, "answer: expected a label of " + names +
+                                         ", found '" + answer + "'"};
 }
 
 // Neighbours with one judge are handed over together. Runs on its own thread.
@@ -55,16 +68,28 @@ result<std::vector<double>> judge(const std::vector<const question*>& asked,
 
 }  // namespace
 
-result<std::vector<question>> make_questions(const language_model& model,
-                                             std::vector<example> examples,
-                                             const std::string& fallback,
-                                             std::int64_t max_prompt,
-                                             const reward_options& options) {
+result<std::vector<question>> make_questions(
+    std::shared_ptr<const language_model> model, std::vector<example> examples,
+    const training_spec& spec, const reward_options& options) {
+  std::optional<label_classifier> pass_1;
+  if (spec.classify) {
+    std::vector<query_label> labels;
+    for (const std::string& text : spec.labels)
+      labels.push_back(parse_label(text));
+    auto made = label_classifier::make(model, std::move(labels));
+    if (!made) return made.error();
+    pass_1 = *std::move(made);
+  }
   std::map<std::string, std::shared_ptr<const reward>> judges;
   std::vector<question> questions;
   for (example& e : examples) {
     const std::string where = "example " + e.id;
-    const std::string& name = e.reward.empty() ? fallback : e.reward;
+    if (pass_1) {
+      if (auto fine = check_label(*pass_1, e.answer); !fine)
+        return error{fine.error().code, where + ": " + fine.error().message};
+      e.reward = "exact";
+    }
+    const std::string& name = e.reward.empty() ? spec.reward : e.reward;
     if (name.empty())
       return error{ec::invalid_argument,
                    where + ": expected a reward, in its line or for all, "
@@ -81,12 +106,14 @@ result<std::vector<question>> make_questions(const language_model& model,
       return error{ec::invalid_argument,
                    where + ": reward " + name +
                        ": expected one that judges a text"};
-    auto prompt = prompt_tokens(model, e.prompt, e.messages);
+    auto prompt =
+        pass_1 ? pass_1->prompt({.prompt = e.prompt, .messages = e.messages})
+               : prompt_tokens(*model, e.prompt, e.messages);
     if (!prompt) return prompt.error();
-    if (static_cast<std::int64_t>(prompt->size()) > max_prompt)
+    if (static_cast<std::int64_t>(prompt->size()) > spec.max_tokens)
       return error{ec::exhausted,
                    where + ": expected a prompt of at most " +
-                       std::to_string(max_prompt) + " tokens, found " +
+                       std::to_string(spec.max_tokens) + " tokens, found " +
                        std::to_string(prompt->size())};
     questions.push_back({std::move(e), *std::move(prompt), judge});
   }

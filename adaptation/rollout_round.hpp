@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "adaptation/example.hpp"
+#include "adaptation/query.hpp"
 #include "adaptation/reward.hpp"
 #include "config/options.hpp"
 #include "config/result.hpp"
@@ -22,15 +23,14 @@ struct question {
   std::shared_ptr<const reward> judge;
 };
 
-/// Examples whose answers are generated and judged. `fallback`: the reward of
-/// those that name none. ec::invalid_argument: no reward or one that needs no
-/// generated text, an example that it cannot judge, a prompt of more than
-/// `max_prompt` tokens.
-result<std::vector<question>> make_questions(const language_model& model,
-                                             std::vector<example> examples,
-                                             const std::string& fallback,
-                                             std::int64_t max_prompt,
-                                             const reward_options& options);
+/// Examples whose answers are generated and judged, as `spec` says: its reward
+/// for those that name none, at most its max_tokens of prompt, and where it
+/// classifies, the prompts of pass 1 (adaptation/label_classifier.hpp).
+/// ec::invalid_argument: no reward or one that needs no generated text, an
+/// example that it cannot judge, an answer that is no label.
+result<std::vector<question>> make_questions(
+    std::shared_ptr<const language_model> model, std::vector<example> examples,
+    const training_spec& spec, const reward_options& options);
 
 /// Asks questions under a policy and has the answers judged, on a thread of
 /// their own: a reward may run programs. The engine's thread; the questions

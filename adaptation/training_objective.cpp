@@ -16,10 +16,11 @@ result<std::unique_ptr<training_objective>> widened(
 }  // namespace
 
 result<std::unique_ptr<training_objective>> make_objective(
-    const language_model& model, const training_spec& spec,
+    const std::shared_ptr<const language_model>& model,
+    const training_spec& spec,
     const reward_options& rewards) {
   if (spec.objective == "next-token")
-    return widened(make_next_token_objective(model, spec));
+    return widened(make_next_token_objective(*model, spec));
   if (spec.objective == "reinforce")
     return widened(make_reinforce_objective(model, spec, rewards));
   return error{ec::invalid_argument,

@@ -54,7 +54,8 @@ class training_objective {
 
 /// By spec.objective; ec::invalid_argument names the known ones.
 result<std::unique_ptr<training_objective>> make_objective(
-    const language_model& model, const training_spec& spec,
+    const std::shared_ptr<const language_model>& model,
+    const training_spec& spec,
     const reward_options& rewards = {});
 
 }  // namespace t2

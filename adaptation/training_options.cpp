@@ -47,6 +47,10 @@ result<training_options> check(const training_spec& spec) {
     return error{ec::invalid_argument, "method: expected svf or lora, found '" +
                                            spec.method + "'"};
   }
+  if (spec.classify && spec.objective != "reinforce")
+    return error{ec::invalid_argument,
+                 "classify: expected the objective reinforce, found '" +
+                     spec.objective + "'"};
   const auto count = [](std::int64_t x) { return static_cast<double>(x); };
   const result<void> checks[] = {
       between("steps", count(spec.steps), 1, 1e7),
@@ -104,6 +108,7 @@ std::string canonical_json(const training_spec& spec) {
     out["advantage"] = spec.advantage;
     out["kl_weight"] = spec.kl_weight;
     out["kl_direction"] = spec.kl_direction;
+    if (spec.classify) out["labels"] = spec.labels;
   }
   return out.dump();
 }

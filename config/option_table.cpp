@@ -244,6 +244,12 @@ std::vector<runtime_option> build() {
                .help = "candidates of the screen that are judged by the reward",
                .least = 1,
                .most = 4096}),
+      declare(&o::search, &search_options::preselect,
+              {.name = "search.preselect",
+               .kind = kind::integer,
+               .help = "experts that are searched: those likeliest alone; 0: "
+                       "all",
+               .most = 1024}),
 
       declare(&o::rewards, &reward_options::command,
               {.name = "rewards.command",
@@ -276,14 +282,27 @@ std::vector<runtime_option> build() {
       declare(
           &o::route, &route_options::strategy,
           {.name = "route.strategy",
-           .help = "queries without a task: classified first, or answered by "
-                   "the base",
-           .choices = {"auto", "base"}}),
+           .help = "how queries without a mixture of their own find one: "
+                   "classified by the base (prompt) or by an expert for it "
+                   "(classifier; auto: where there is one), or not at all",
+           .choices = {"auto", "prompt", "classifier", "base"}}),
+      declare(&o::route, &route_options::classifier,
+              {.name = "route.classifier",
+               .help = "the expert that was trained to classify (t2 expert "
+                       "train --classify)",
+               .unit = "NAME[@VERSION]"}),
+      declare(&o::route, &route_options::confidence,
+              {.name = "route.confidence",
+               .kind = kind::real,
+               .help = "probability of a class under which the base answers",
+               .low = 0,
+               .high = 1}),
       declare(&o::route, &route_options::labels,
               {.name = "route.labels",
                .kind = kind::list,
-               .help = "classes told apart beside 'other', which means the "
-                       "base"}),
+               .help = "classes told apart beside those of tasks with a label "
+                       "and 'other', which means the base; NAME or 'NAME: "
+                       "description'"}),
 
       declare(&o::log, &log_options::level,
               {.name = "log.level",

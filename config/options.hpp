@@ -61,6 +61,7 @@ struct search_options {
   std::int64_t folds = 0;  // 0: leave one out
   std::int64_t seed = 0;
   std::int64_t survivors = 4;
+  std::int64_t preselect = 4;  // experts that are searched; 0: all
 };
 
 /// What judges by running programs: the rewards python and command.
@@ -73,7 +74,9 @@ struct reward_options {
 };
 
 struct route_options {
-  std::string strategy = "auto";  // auto, base
+  std::string strategy = "auto";  // auto, base, prompt, classifier
+  std::string classifier = {};    // the expert of pass 1, NAME[@VERSION]
+  double confidence = 0.5;        // of a class; below it the base answers
   std::vector<std::string> labels = {"code", "math", "reasoning"};
 };
 

@@ -116,10 +116,15 @@ ordered_json form_of(const routing& route) {
                        {"task", text_or_null(route.task)},
                        {"label", text_or_null(route.label)},
                        {"confidence", nullptr},
+                       {"reason", text_or_null(route.reason)},
                        {"adaptation", text_or_null(route.adaptation_key)},
                        {"cached", route.from_cache},
                        {"mixture", form_of(route.mixture)}};
-  if (!route.label.empty()) form["confidence"] = route.confidence;
+  if (!route.label.empty()) {
+    form["confidence"] = route.confidence;
+    for (const auto& [label, probability] : route.probabilities)
+      form["probabilities"][label] = probability;
+  }
   return form;
 }
 

@@ -170,6 +170,7 @@ result<completion_request> parse_completion(std::string_view body,
   if (in.member("reference")) {
     in.read("reference", request.question.reference.emplace());
   }
+  in.read("route_only", request.question.route_only);
   double seconds = 0;
   in.read("deadline_seconds", seconds, 0.001, plenty_of_seconds);
   if (seconds > 0) request.question.deadline_seconds = seconds;
@@ -238,6 +239,7 @@ result<adapt_request> parse_adapt(std::string task, std::string_view body,
   in.read("folds", search.folds, 0, plenty);
   in.read("seed", search.seed, 0);
   in.read("survivors", search.survivors, 0, plenty);
+  in.read("preselect", search.preselect, 0, 1024);
   if (auto fine = in.finish(); !fine) return fine.error();
   return request;
 }
@@ -253,7 +255,14 @@ result<training_spec> parse_training(std::string expert,
   in.read_choice("method", spec.method, {"svf", "lora"});
   in.require("data").read("data", spec.data);
   in.read("validation_data", spec.validation_data);
-  in.read("test_data", spec.test_data);
+  if (const json* tests = in.member("tests")) {
+    if (!tests->is_object()) in.fail_member("tests", "an object", *tests);
+    for (const auto& [name, data] : tests->items()) {
+      if (!data.is_string()) in.fail_member("tests", "JSONL by name", data);
+      else spec.tests[name] = data.get<std::string>();
+    }
+  }
+  in.read("classify", spec.classify);
   in.read_choice("format", spec.format, {"jsonl", "text"});
   in.read_choice("targets", spec.targets, {"attention", "mlp", "all"});
   in.read_choice("norm", spec.norm, {"none", "nuclear"});

@@ -124,10 +124,15 @@ struct engine::state {
       auto event = event_of(*writing);
       event.failure = failure;
       emit(*writing, event);
-    } else if (auto* scored = dynamic_cast<score_unit*>(&unit)) {
-      auto callback = std::exchange(scored->request->on_scores, nullptr);
-      if (callback) callback(failure);
+      return;
     }
+    score_unit* scored = dynamic_cast<score_unit*>(&unit);
+    if (auto* prompt = dynamic_cast<prefix_unit*>(&unit);
+        prompt && !prompt->firsts.empty())
+      scored = prompt->firsts.front().text.get();
+    if (!scored) return;
+    auto callback = std::exchange(scored->request->on_scores, nullptr);
+    if (callback) callback(failure);
   }
 
   /// Removes all units of `owner`; each tells its caller through `tell`.
@@ -287,7 +292,7 @@ struct engine::state {
   void advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh) {
     std::vector<std::int64_t> answer_rows, score_rows;
     std::vector<std::shared_ptr<answer_unit>> answers;
-    std::vector<std::pair<std::shared_ptr<score_unit>, std::int64_t>> scored;
+    std::vector<std::shared_ptr<score_unit>> scored;
     std::vector<token_id> targets;
     std::int64_t row = 0;
     for (const auto& [unit, count] : chunks) {
@@ -295,6 +300,7 @@ struct engine::state {
       unit->computed += count;
       auto writing = std::dynamic_pointer_cast<answer_unit>(unit);
       auto score = std::dynamic_pointer_cast<score_unit>(unit);
+      const auto* prompt = dynamic_cast<const prefix_unit*>(unit.get());
       for (auto p = first; p < unit->computed; ++p) {
         if (!unit->wants(p)) continue;
         if (writing) {
@@ -302,8 +308,14 @@ struct engine::state {
           answer_rows.push_back(row);
         } else if (score) {
           targets.push_back(score->token_after(p));
-          scored.emplace_back(score, p);
+          scored.push_back(score);
           score_rows.push_back(row);
+        } else if (prompt) {
+          for (const auto& [text, token] : prompt->firsts) {
+            targets.push_back(token);
+            scored.push_back(text);
+            score_rows.push_back(row);
+          }
         }
         ++row;
       }
@@ -317,11 +329,15 @@ struct engine::state {
       const auto log_p = model->network().log_probabilities(
           pick(hidden_rh, score_rows), targets);
       for (std::size_t i = 0; i < scored.size(); ++i)
-        scored[i].first->score.log_probabilities.push_back(log_p[i]);
-      for (const auto& [unit, count] : chunks)
-        if (auto score = std::dynamic_pointer_cast<score_unit>(unit);
-            score && score->pending() == 0)
+        scored[i]->score.log_probabilities.push_back(log_p[i]);
+      for (const auto& [unit, count] : chunks) {
+        if (unit->pending() > 0) continue;
+        if (auto score = std::dynamic_pointer_cast<score_unit>(unit))
           finish_score(score);
+        else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get()))
+          for (const auto& [text, token] : prompt->firsts)
+            if (text->capacity == 0) finish_score(text);
+      }
     }
     for (const auto& [unit, count] : chunks)
       if (dynamic_cast<prefix_unit*>(unit.get()) && unit->pending() == 0)
@@ -332,8 +348,10 @@ struct engine::state {
 
   static at::Tensor pick(const at::Tensor& hidden_rh,
                          std::vector<std::int64_t>& rows) {
-    if (static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0))
-      return hidden_rh;
+    bool all = static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0);
+    for (std::size_t i = 0; all && i < rows.size(); ++i)
+      all = rows[i] == static_cast<std::int64_t>(i);
+    if (all) return hidden_rh;
     const c10::InferenceMode inference;
     return hidden_rh.index_select(
         0, at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},

@@ -25,12 +25,12 @@ std::shared_ptr<prefix_unit> make_prefix(const scoring_row& row,
   return unit;
 }
 
-/// Tokens that all of `rows` begin with, none of them predicting an answer.
+/// Tokens of a prompt that all of `rows` begin with.
 std::size_t common_beginning(std::span<const scoring_row> rows) {
-  std::size_t length = rows.front().answer_begin - 1;
+  std::size_t length = rows.front().answer_begin;
   const auto& first = rows.front().tokens;
   for (const auto& row : rows.subspan(1)) {
-    length = std::min(length, row.answer_begin - 1);
+    length = std::min(length, row.answer_begin);
     length = static_cast<std::size_t>(
         std::mismatch(first.begin(),
                       first.begin() + static_cast<std::ptrdiff_t>(length),
@@ -59,13 +59,22 @@ std::vector<std::shared_ptr<engine_unit>> plan_scoring(
   for (std::size_t begin = 0; begin < rows.size();) {
     auto end = begin + 1;
     while (end < rows.size() && rows[end].delta == rows[begin].delta) ++end;
-    auto parent = root;
+    std::shared_ptr<engine_unit> parent = root;
+    std::shared_ptr<prefix_unit> prompt;  // all of it, where all share it
     if (end - begin > 1) {
-      const auto length =
-          common_beginning(std::span{rows}.subspan(begin, end - begin));
-      if (length >= shared_prefix + worth_sharing) {
-        parent = make_prefix(rows[begin], length, root, request->id, urgency);
-        units.push_back(parent);
+      const auto group = std::span{rows}.subspan(begin, end - begin);
+      auto length = common_beginning(group);
+      const bool whole = std::ranges::all_of(group, [&](const auto& row) {
+        return row.answer_begin == length;
+      });
+      // A prompt that predicts an answer belongs to its row.
+      if (!whole) --length;
+      if (whole || length >= shared_prefix + worth_sharing) {
+        auto shared =
+            make_prefix(rows[begin], length, root, request->id, urgency);
+        if (whole) prompt = shared;
+        units.push_back(shared);
+        parent = std::move(shared);
       }
     }
     for (; begin < end; ++begin) {
@@ -77,13 +86,17 @@ std::vector<std::shared_ptr<engine_unit>> plan_scoring(
       unit->index = begin;
       unit->answer_begin = static_cast<std::int64_t>(rows[begin].answer_begin);
       unit->tokens = std::move(rows[begin].tokens);
+      if (prompt)
+        prompt->firsts.push_back(
+            {unit, unit->tokens[rows[begin].answer_begin]});
       unit->last_token = unit->tokens.back();
       unit->tokens.pop_back();
       if (parent) unit->start = static_cast<std::int64_t>(parent->tokens.size());
       unit->computed = unit->start;
       unit->capacity = unit->pending();
       unit->parent = parent;
-      units.push_back(std::move(unit));
+      // One token of answer is all told by the prompt.
+      if (unit->pending() > 0) units.push_back(std::move(unit));
     }
   }
   return units;

@@ -69,9 +69,19 @@ struct score_unit : engine_unit {
   }
 };
 
-/// A beginning that texts share.
+/// A beginning that texts share. Where they share all of their prompt, its last
+/// position predicts the first answer token of each.
 struct prefix_unit : engine_unit {
-  bool wants(std::int64_t) const override { return false; }
+  struct first_token {
+    std::shared_ptr<score_unit> text;
+    token_id token = 0;
+  };
+  std::vector<first_token> firsts;
+
+  bool wants(std::int64_t position) const override {
+    return !firsts.empty() &&
+           position + 1 == static_cast<std::int64_t>(tokens.size());
+  }
 };
 
 struct score_request {
@@ -82,7 +92,8 @@ struct score_request {
 };
 
 /// Units for rows to score. Rows under one delta that begin alike share that
-/// beginning as a prefix_unit; `cached` is the unit of the first shared_prefix
+/// beginning as a prefix_unit (labels of one query are so little more than the
+/// query); `cached` is the unit of the first shared_prefix
 /// tokens if it is at hand already, else a new one is made and returned there.
 std::vector<std::shared_ptr<engine_unit>> plan_scoring(
     std::vector<scoring_row> rows, const std::shared_ptr<score_request>& request,

@@ -68,7 +68,7 @@ def run(work, out, family, method, seed):
         t2(work, "expert", "export", name, out / f"{family}.safetensors")
         (out / f"{family}.svg").write_bytes(
             (work / f"{name}.svg").read_bytes())
-    test = told["provenance"]["metrics"]["test"]
+    test = told["provenance"]["metrics"]["tests"][files["test"].stem]
     # Rewards are +1 and -1: half a difference of them is one of accuracies.
     return {"family": family, "method": method, "seed": seed,
             "questions": test["questions"],

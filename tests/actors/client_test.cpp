@@ -329,6 +329,7 @@ TEST_F(client_with_a_real_model, answers_under_an_expert_and_after_its_import) {
 
 TEST_F(client_with_a_real_model, classifies_queries_that_name_no_target) {
   options_.route.labels = {"dialogue", "lists: rows of things"};
+  options_.route.confidence = 0;
   client& c = start();
   const auto before = asking(c, short_query("auto")).wait();
   ASSERT_TRUE(before.last) << before.last.error().message;

@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "actors/adaptation_plan.hpp"
-#include "actors/prompt_classifier.hpp"
 #include "actors/route_plan.hpp"
 #include "actors/route_table.hpp"
 
@@ -139,19 +138,45 @@ TEST_F(plans, lead_a_label_to_its_task_then_to_its_expert_then_to_the_base) {
   ASSERT_TRUE(nothing);
   EXPECT_TRUE(nothing->recipe.is_base());
   add_task("code");
+  EXPECT_EQ(resolve_route(store_, "label:code", base)->route.task, "")
+      << "the task is not adapted, the expert answers";
+  keep(plan("code"), true);
   const auto task = resolve_route(store_, "label:code", base);
   ASSERT_TRUE(task);
   EXPECT_EQ(task->route.task, "code");
-  EXPECT_TRUE(task->recipe.is_base()) << "the task is not adapted";
+  EXPECT_FALSE(task->recipe.is_base());
   EXPECT_TRUE(resolve_route(store_, "label:other", base)->recipe.is_base());
 }
 
-TEST_F(plans, know_which_labels_lead_anywhere) {
+TEST_F(plans, know_whether_a_label_leads_anywhere) {
   publish("math", other);
-  const auto known =
-      routable_labels(store_, {"cats", "code", "math", "none"}, base);
-  ASSERT_TRUE(known);
-  EXPECT_EQ(*known, (std::vector<std::string>{"cats", "code"}));
+  EXPECT_TRUE(find_labels(store_, {{"cats", ""}, {"none", ""}}, base)->leads);
+  EXPECT_TRUE(find_labels(store_, {{"none", ""}, {"code", ""}}, base)->leads);
+  EXPECT_FALSE(find_labels(store_, {{"math", ""}, {"none", ""}}, base)->leads);
+}
+
+TEST_F(plans, take_classes_from_tasks_with_a_label) {
+  store_task task = *store_.get_task("cats");
+  task.name = "kittens";
+  task.description = "small cats";
+  task.options_json = R"({"label": "pets"})";
+  ASSERT_TRUE(check_label(store_, task));
+  ASSERT_TRUE(store_.add_task(task));
+  const auto table = find_labels(store_, {{"code", "programs"}}, base);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->labels, (std::vector<query_label>{{"code", "programs"},
+                                                     {"pets", "small cats"}}));
+  keep(plan("kittens"), true);
+  EXPECT_EQ(resolve_route(store_, "label:pets", base)->route.task, "kittens");
+  // Of another task of this base, no word at all, and taken.
+  task.name = "puppies";
+  EXPECT_EQ(check_label(store_, task).error().code, ec::already_exists);
+  for (const char* wrong : {R"({"label": ""})", R"({"label": "other"})",
+                            R"({"label": 3})", R"({"label": "a: b"})"}) {
+    task.options_json = wrong;
+    EXPECT_EQ(check_label(store_, task).error().code, ec::invalid_argument)
+        << wrong;
+  }
 }
 
 TEST_F(plans, find_an_adaptation_again_by_its_key) {
@@ -222,20 +247,17 @@ TEST(route_table, drops_an_answer_to_a_question_of_an_older_epoch) {
   const auto asked = table.epoch();
   table.forget();
   table.put("cats", {}, asked);
-  table.put_labels({"code"}, asked);
+  table.put_labels(std::make_shared<label_table>(), asked);
   EXPECT_EQ(table.find("cats"), nullptr);
   EXPECT_FALSE(table.labels());
   table.put("cats", {}, table.epoch());
   EXPECT_NE(table.find("cats"), nullptr);
 }
 
-TEST(parse_labels, splits_a_name_from_its_description) {
-  const auto labels = parse_labels({"code", "math: sums and proofs"});
-  ASSERT_EQ(labels.size(), 2u);
-  EXPECT_EQ(labels[0].name, "code");
-  EXPECT_EQ(labels[0].description, "");
-  EXPECT_EQ(labels[1].name, "math");
-  EXPECT_EQ(labels[1].description, "sums and proofs");
+TEST(parse_label, splits_a_name_from_its_description) {
+  EXPECT_EQ(parse_label("code"), (query_label{"code", ""}));
+  EXPECT_EQ(parse_label("math: sums and proofs"),
+            (query_label{"math", "sums and proofs"}));
 }
 
 }  // namespace

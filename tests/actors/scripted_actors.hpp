@@ -202,7 +202,7 @@ inline generation_engine_actor::behavior_type scripted_engine(
 
 struct store_script {
   std::map<std::string, route_plan> routes;
-  std::vector<std::string> labels;
+  std::vector<std::string> labels;  // that lead somewhere
   std::vector<std::string> asked_routes;
   std::optional<store_adaptation> found;
   std::string key = "key";
@@ -250,8 +250,10 @@ inline expert_store_actor::behavior_type scripted_store(
         if (found == script->routes.end()) return to_caf(no);
         return found->second;
       },
-      [=](labels_atom, const std::vector<std::string>&, const std::string&) {
-        return script->labels;
+      [=](labels_atom, const std::vector<query_label>& configured,
+          const std::string&) -> label_table_ref {
+        return std::make_shared<const label_table>(
+            label_table{configured, !script->labels.empty()});
       },
       [](load_atom, const mixture&) -> caf::result<expert_versions_ref> {
         return std::make_shared<const std::vector<store_expert_version>>();
@@ -277,14 +279,14 @@ inline expert_store_actor::behavior_type scripted_store(
 
 struct classifier_script {
   classification answer{.label = "code", .confidence = 0.75,
-                        .probabilities = {}};
+                        .probabilities = {0.75, 0.15, 0.1}};
   std::size_t asked = 0;
 };
 
 inline prompt_classifier_actor::behavior_type scripted_classifier(
     prompt_classifier_actor::pointer, classifier_script* script) {
   return {
-      [=](classify_atom, ticket, const query_ref&) {
+      [=](classify_atom, ticket, const classify_request_ref&) {
         ++script->asked;
         return script->answer;
       },

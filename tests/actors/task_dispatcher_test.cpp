@@ -56,7 +56,7 @@ class dispatcher : public virtual_time {
     options_.waiting = 2;
     options_.searches = 2;
     options_.deadline = 10s;
-    options_.labels = {"code", "math"};
+    options_.labels = {{"code", ""}, {"math", ""}};
     options_.spawn_search = [this](const search_assignment& assignment) {
       reports_to_ = assignment.reports_to;
       key_ = assignment.plan->key;
@@ -224,6 +224,101 @@ TEST_F(dispatcher, classifies_a_query_without_a_target) {
   EXPECT_EQ(engine_.answers[0]->route.confidence, 0.75);
   EXPECT_EQ(store_.asked_routes, std::vector<std::string>{"label:code"});
   step();
+}
+
+TEST_F(dispatcher, explains_what_pass_1_said) {
+  store_.labels = {"code"};
+  store_.routes["label:code"] = mixed("coder");
+  start();
+  answer_ear ear;
+  ask(ear, "auto:prompt");
+  ASSERT_EQ(engine_.answers.size(), 1u);
+  const routing& route = engine_.answers[0]->route;
+  EXPECT_EQ(route.strategy, "prompt");
+  using said = std::vector<std::pair<std::string, double>>;
+  EXPECT_EQ(route.probabilities,
+            (said{{"code", 0.75}, {"math", 0.15}, {"other", 0.1}}));
+  step();
+}
+
+TEST_F(dispatcher, stays_on_the_base_where_pass_1_is_unsure) {
+  store_.labels = {"code"};
+  store_.routes["label:code"] = mixed("coder");
+  options_.confidence = 0.8;
+  start();
+  answer_ear ear;
+  ask(ear, "auto");
+  ASSERT_EQ(engine_.answers.size(), 1u);
+  const routing& route = engine_.answers[0]->route;
+  EXPECT_EQ(engine_.answers[0]->delta, nullptr);
+  EXPECT_EQ(route.label, "code");
+  EXPECT_NE(route.reason.find("0.75"), std::string::npos) << route.reason;
+  EXPECT_TRUE(store_.asked_routes.empty());
+  step();
+}
+
+TEST_F(dispatcher, classifies_under_the_expert_for_it) {
+  store_.labels = {"code"};
+  store_.routes["label:code"] = mixed("coder");
+  store_.routes["expert:router"] = mixed("router");
+  options_.classifier = "router";
+  start();
+  answer_ear ear, again, by_prompt;
+  ask(ear, "auto");
+  ask(again, "auto:classifier");
+  step();
+  ask(by_prompt, "auto:prompt");
+  EXPECT_EQ(classifier_.asked, 3u);
+  EXPECT_EQ(store_.asked_routes,
+            (std::vector<std::string>{"expert:router", "label:code"}));
+  ASSERT_EQ(engine_.answers.size(), 3u);
+  EXPECT_EQ(engine_.answers[0]->route.strategy, "classifier");
+  EXPECT_EQ(engine_.answers[1]->route.strategy, "classifier");
+  EXPECT_EQ(engine_.answers[2]->route.strategy, "prompt");
+  step();
+}
+
+TEST_F(dispatcher, refuses_to_classify_by_an_expert_that_is_not_named) {
+  store_.labels = {"code"};
+  start();
+  answer_ear ear;
+  ask(ear, "auto:classifier");
+  EXPECT_EQ(ear.code(), ec::invalid_argument);
+}
+
+TEST_F(dispatcher, asks_pass_1_about_a_task_that_is_not_adapted) {
+  store_.labels = {"code"};
+  store_.routes["label:code"] = mixed("coder");
+  route_plan unadapted;
+  unadapted.route.strategy = "base";
+  unadapted.route.task = "sums";
+  store_.routes["sums"] = unadapted;
+  start();
+  answer_ear ear;
+  ask(ear, "sums");
+  EXPECT_EQ(classifier_.asked, 1u);
+  ASSERT_EQ(engine_.answers.size(), 1u);
+  const routing& route = engine_.answers[0]->route;
+  EXPECT_EQ(route.task, "sums");
+  EXPECT_EQ(route.strategy, "prompt");
+  EXPECT_NE(route.reason.find("not adapted"), std::string::npos);
+  step();
+}
+
+TEST_F(dispatcher, tells_a_route_without_answering) {
+  store_.labels = {"code"};
+  store_.routes["label:code"] = mixed("coder");
+  start();
+  answer_ear ear;
+  query asked;
+  asked.prompt = "sort a list";
+  asked.route_only = true;
+  tell(dispatcher_, ask_atom_v, ++last_,
+       query_ref(std::make_shared<query>(asked)), listen(ear));
+  EXPECT_TRUE(engine_.answers.empty());
+  ASSERT_EQ(ear.finals.size(), 1u);
+  EXPECT_EQ(ear.finals[0].finish_reason, "routed");
+  EXPECT_EQ(ear.finals[0].route->label, "code");
 }
 
 TEST_F(dispatcher, does_not_classify_where_no_label_leads_anywhere) {

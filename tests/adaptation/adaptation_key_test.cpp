@@ -54,6 +54,7 @@ TEST(adaptation_key, differs_in_all_that_changes_the_outcome) {
       [](inputs& i) { i.options.tokens = 5; },
       [](inputs& i) { i.options.folds = 2; },
       [](inputs& i) { i.options.survivors = 2; },
+      [](inputs& i) { i.options.preselect = 2; },
       [](inputs& i) { i.options.standard_errors = 0; },
       [](inputs& i) { i.options.seed = 1; },
       [](inputs& i) { i.options.sampling.max_tokens = 7; },

@@ -387,7 +387,7 @@ TEST(reinforce, raises_the_reward_of_answers_and_keeps_the_base_near) {
   training_spec spec = word_spec();
   spec.steps = 20;
   spec.validate_every = 5;
-  spec.test_data =
+  spec.tests["sums"] =
       R"({"prompt":"Once upon a time, a king wanted a","answer":"little",)"
       R"("reward":"choice","choices":["big","little"]})";
   std::vector<training_progress> seen;
@@ -405,10 +405,11 @@ TEST(reinforce, raises_the_reward_of_answers_and_keeps_the_base_near) {
   EXPECT_GT(trained->best_validation.loss, 0);
   EXPECT_GT(seen.back().divergence, 0);
   EXPECT_GT(seen.back().length, 1);
-  ASSERT_TRUE(trained->test);
-  EXPECT_EQ(trained->test->questions, 1u);
-  EXPECT_EQ(trained->test->difference.mean,
-            trained->test->reward - trained->test->base_reward);
+  ASSERT_TRUE(trained->tests.contains("sums"));
+  const auto& tested = trained->tests.at("sums");
+  EXPECT_EQ(tested.questions, 1u);
+  EXPECT_EQ(tested.difference.mean,
+            tested.reward - tested.base_reward);
   ASSERT_TRUE(trained->trained.seen);
   EXPECT_EQ(trained->trained.seen->size(), 30u);
 }
@@ -463,7 +464,7 @@ TEST(reinforce, stops_when_nothing_is_gained) {
 
 TEST(reinforce, refuses_a_test_question_that_it_learns_from) {
   training_spec spec = word_spec();
-  spec.test_data =
+  spec.tests["sums"] =
       R"({"prompt":"ONCE upon a  time, a cat saw a","answer":"little"})";
   const auto made = expert_training::make(stories_model(), spec);
   ASSERT_FALSE(made);

@@ -196,6 +196,59 @@ TEST_F(engine_on_stories, shared_beginnings_do_not_change_scores) {
   EXPECT_EQ(cost(before, between) - cost(between, after), shared);
 }
 
+TEST_F(engine_on_stories, labels_cost_little_more_than_the_query) {
+  scoring_row row{*model_->text()->encode("Once upon a time, there was", true),
+                  0, nullptr};
+  row.answer_begin = row.tokens.size();
+  std::vector<scoring_row> rows;
+  for (const token_id label : {300, 310, 320, 330}) {
+    rows.push_back(row);
+    rows.back().tokens.push_back(label);
+  }
+  rows.back().tokens.push_back(340);  // one label has a second token
+  const auto scores_of = [](engine& e, std::vector<scoring_row> some) {
+    std::vector<row_score> found;
+    EXPECT_TRUE(e.score(std::move(some), [&](auto scores) {
+      ASSERT_TRUE(scores) << scores.error().message;
+      found = *std::move(scores);
+    }));
+    while (e.step()) {
+    }
+    return found;
+  };
+  engine e{model_, {}};
+  const auto together = scores_of(e, rows);
+  const auto done = e.statistics();
+  // The query once, and the first token of the label that has two.
+  EXPECT_EQ(done.prefill_tokens + done.scored_tokens, row.tokens.size() + 1);
+  EXPECT_EQ(done.steps, 1u);
+  ASSERT_EQ(together.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto alone = scores_of(e, {rows[i]});
+    ASSERT_EQ(together[i].log_probabilities.size(),
+              rows[i].tokens.size() - row.answer_begin);
+    for (std::size_t t = 0; t < together[i].log_probabilities.size(); ++t)
+      EXPECT_NEAR(together[i].log_probabilities[t],
+                  alone[0].log_probabilities[t], 1e-3);
+  }
+}
+
+TEST_F(engine_on_stories, a_cancelled_scoring_of_labels_tells_its_caller_once) {
+  engine e{model_, {}};
+  int told = 0;
+  const auto id = e.score({{{1, 2, 3, 300}, 3, nullptr},
+                           {{1, 2, 3, 310}, 3, nullptr}},
+                          [&](result<std::vector<row_score>> scores) {
+                            ++told;
+                            ASSERT_FALSE(scores);
+                            EXPECT_EQ(scores.error().code, ec::cancelled);
+                          });
+  ASSERT_TRUE(id);
+  EXPECT_TRUE(e.cancel(*id));
+  EXPECT_TRUE(e.idle());
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(engine_on_stories, stop_strings_end_an_answer_and_are_not_emitted) {
   const auto whole = answer(request("Once upon a time")).text;
   ASSERT_GT(whole.size(), 20u);

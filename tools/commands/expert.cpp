@@ -53,19 +53,20 @@ std::string progress_text(const ordered_json& progress) {
          ", validation " + number("validation_reward");
 }
 
-void print_test(session& here, const ordered_json& version) {
+void print_tests(session& here, const ordered_json& version) {
   const auto pointer =
-      ordered_json::json_pointer("/provenance/metrics/test");
+      ordered_json::json_pointer("/provenance/metrics/tests");
   if (!version.contains(pointer)) return;
-  const auto& test = version.at(pointer);
-  const auto number = [&](const char* name) {
-    return number_text(test.at(name));
-  };
-  here.out() << "Test reward " << number("reward") << ", the base's "
-             << number("base_reward") << ": " << number("difference")
-             << " more, 95 % interval " << number("low") << " to "
-             << number("high") << ", " << number("questions")
-             << " questions\n";
+  for (const auto& [name, test] : version.at(pointer).items()) {
+    const auto number = [&](const char* member) {
+      return number_text(test.at(member));
+    };
+    here.out() << "Test " << name << ": reward " << number("reward")
+               << ", the base's " << number("base_reward") << ": "
+               << number("difference") << " more, 95 % interval "
+               << number("low") << " to " << number("high") << ", "
+               << number("questions") << " questions\n";
+  }
 }
 
 result<exit_code> train(session& here) {
@@ -80,14 +81,23 @@ result<exit_code> train(session& here) {
         std::filesystem::path(file).extension() == ".txt" ? "text" : "jsonl";
   }
   body["format"] = format;
-  for (const auto& [member, flag] :
-       {std::pair{"validation_data", "validation_data"},
-        std::pair{"test_data", "test"}}) {
-    if (!given.given(flag)) continue;
-    auto other = read_file(given.get<std::string>(flag), most_data_bytes);
+  if (given.given("validation_data")) {
+    auto other = read_file(given.get<std::string>("validation_data"),
+                           most_data_bytes);
     if (!other) return other.error();
-    body[member] = *std::move(other);
+    body["validation_data"] = *std::move(other);
   }
+  for (const auto& test : given.get<std::vector<std::string>>("test")) {
+    auto other = read_file(test, most_data_bytes);
+    if (!other) return other.error();
+    ordered_json& named = body["tests"][std::filesystem::path(test).stem()];
+    if (!named.is_null())
+      return error{ec::invalid_argument,
+                   "--test: expected files of different names, found " + test +
+                       " again"};
+    named = *std::move(other);
+  }
+  if (given.get<bool>("classify")) body["classify"] = true;
   for (const char* name :
        {"objective", "method", "targets", "norm", "parametrisation",
         "lora_targets", "reward", "advantage", "kl_direction"}) {
@@ -140,7 +150,7 @@ result<exit_code> train(session& here) {
     if (auto drawn = curves->finish(); !drawn && version)
       return drawn.error();
   if (!version) return version.error();
-  if (!here.json()) print_test(here, *version);
+  if (!here.json()) print_tests(here, *version);
   if (given.get<std::string>("method") == "lora" && !here.json()) {
     here.out() << "Wrote the adapter to " << given.get<std::string>("output")
                << ".\n";
@@ -322,9 +332,15 @@ std::vector<option> training_flags() {
        .help = "what the best step is chosen by; else a part of the data",
        .unit = "FILE"},
       {.name = "test",
-       .kind = option_kind::path,
+       .kind = option_kind::list,
+       .value = std::vector<std::string>(),
        .help = "questions that base and result answer once, at the end",
-       .unit = "FILE"},
+       .unit = "FILES"},
+      {.name = "classify",
+       .kind = option_kind::boolean,
+       .value = false,
+       .help = "reinforce: a classifier for pass 1 (route.classifier); each "
+               "prompt's answer is its label"},
       text("objective", spec.objective, "what is learnt",
            {"next-token", "reinforce"}),
       text("method", spec.method, "what is trained; lora needs --output",
