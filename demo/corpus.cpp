@@ -62,7 +62,7 @@ family draw_family(const mixture& m, dice& d) {
 }
 
 // A question and the class that it is in; train's contents where it has any.
-problem routed(portion p, dice& d) {
+problem labelled(portion p, dice& d) {
   const auto label = labels[d.below(labels.size())];
   problem asked;
   if (label == "other") {
@@ -79,9 +79,15 @@ problem routed(portion p, dice& d) {
     }
   }
   return {.content = asked.content,
-          .prompt = routing_prompt(asked.prompt),
+          .prompt = asked.prompt,
           .careful = std::string{label},
           .careless = std::string{label}};
+}
+
+problem routed(portion p, dice& d) {
+  problem asked = labelled(p, d);
+  asked.prompt = routing_prompt(asked.prompt);
+  return asked;
 }
 
 problem draw(family f, dice& d, taste t) {
@@ -169,13 +175,17 @@ std::string_view reward_of(family f) {
   return "exact";
 }
 
-std::vector<problem> problems(family f, portion p, std::size_t count) {
+namespace {
+
+// Draws until there are `count` with different prompts, or hardly any is new.
+template <class Draw>
+std::vector<problem> distinct(std::size_t count, Draw&& draw_at) {
   constexpr std::size_t patience = 2000;  // draws without a new prompt
   std::vector<problem> out;
   std::unordered_set<std::string> seen;
   std::size_t repeats = 0;
   for (std::uint64_t i = 0; out.size() < count && repeats < patience; ++i) {
-    problem drawn = problem_of(f, p, i);
+    problem drawn = draw_at(i);
     if (!seen.insert(drawn.prompt).second) {
       ++repeats;
       continue;
@@ -184,6 +194,34 @@ std::vector<problem> problems(family f, portion p, std::size_t count) {
     out.push_back(std::move(drawn));
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<problem> problems(family f, portion p, std::size_t count) {
+  return distinct(count,
+                  [&](std::uint64_t i) { return problem_of(f, p, i); });
+}
+
+std::vector<labelled_query> labelled_queries(portion p, std::size_t count) {
+  std::vector<labelled_query> out;
+  for (problem& asked : distinct(count, [&](std::uint64_t i) {
+         dice d{example_stream, static_cast<std::uint64_t>(family::routing),
+                static_cast<std::uint64_t>(p), i};
+         return labelled(p, d);
+       }))
+    out.push_back({std::move(asked.prompt), std::move(asked.careful)});
+  return out;
+}
+
+std::string labelled_line(portion p, std::size_t number,
+                          const labelled_query& what) {
+  ordered_json line;
+  line["id"] = "query-" + std::string{to_string(p)} + "-" +
+               std::to_string(number);
+  line["messages"] = ordered_json::array({message("user", what.prompt)});
+  line["answer"] = what.label;
+  return line.dump();
 }
 
 std::string example_line(family f, portion p, std::size_t number,

@@ -49,6 +49,17 @@ std::string_view reward_of(family f);
 /// not have as many.
 std::vector<problem> problems(family f, portion p, std::size_t count);
 
+/// A query and its class ("code", "math", "reasoning", "other"), of families and
+/// their relatives; small talk is "other" and is in no portion. The first
+/// `count` with different prompts.
+struct labelled_query {
+  std::string prompt, label;
+};
+std::vector<labelled_query> labelled_queries(portion p, std::size_t count);
+/// As a line of examples for t2 expert train --classify and t2 route.
+std::string labelled_line(portion p, std::size_t number,
+                          const labelled_query& what);
+
 /// The problem as a line of examples (docs/formats.md), without a newline.
 std::string example_line(family f, portion p, std::size_t number,
                          const problem& what);

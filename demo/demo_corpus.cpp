@@ -15,10 +15,12 @@ using namespace t2::demo;
 constexpr const char* usage =
     "usage: demo_corpus pretrain COUNT [--seed SEED]\n"
     "       demo_corpus FAMILY train|validation|test COUNT\n"
+    "       demo_corpus labels train|validation|test COUNT\n"
     "  pretrain  conversations of careful and careless writers\n"
     "  FAMILY    math, code, reasoning, math-hard, code-doc,\n"
     "            reasoning-challenge, korean or routing: examples with\n"
     "            answers and rewards; the portions share no content\n"
+    "  labels    queries of all families, whose answer is their class\n"
     "  COUNT     lines, 1 to 10000000\n"
     "  SEED      another corpus (default 0)\n";
 
@@ -54,8 +56,9 @@ int main(int argc, char** argv) {
   if (words.empty()) return wrong("expected what to print, found nothing");
   const bool pretrain = words[0] == "pretrain";
   const auto f = parse_family(words[0]);
-  if (!pretrain && !f)
-    return wrong("expected pretrain or a family, found '" +
+  const bool labels = words[0] == "labels";
+  if (!pretrain && !labels && !f)
+    return wrong("expected pretrain, labels or a family, found '" +
                  std::string{words[0]} + "'");
 
   std::uint64_t seed = 0;
@@ -85,6 +88,12 @@ int main(int argc, char** argv) {
   if (!p)
     return wrong("expected train, validation or test, found '" +
                  std::string{words[1]} + "'");
+  if (labels) {
+    const auto queries = labelled_queries(*p, count);
+    for (std::size_t i = 0; i < queries.size() && written; ++i)
+      written = print(labelled_line(*p, i + 1, queries[i]));
+    return finish(written);
+  }
   const auto found = problems(*f, *p, count);
   if (found.size() < count)
     return wrong("expected at most " + std::to_string(found.size()) +

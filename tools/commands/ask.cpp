@@ -47,7 +47,11 @@ void explain(std::ostream& out, const ordered_json& route) {
     line("label       ",
          text("label") + " (" + number_text(route.at("confidence")) + ")");
   }
+  if (route.contains("probabilities"))
+    for (const auto& [label, probability] : route.at("probabilities").items())
+      line("            ", label + " " + number_text(probability));
   line("mixture     ", mixture_text(route.at("mixture")));
+  line("reason      ", text("reason"));
   line("adaptation  ", text("adaptation"));
   line("from cache  ", route.value("cached", false) ? "yes" : "no");
 }

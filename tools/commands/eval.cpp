@@ -1,158 +1,28 @@
 #include <algorithm>
 #include <cstdio>
-#include <map>
-#include <optional>
 #include <set>
 
 #include "adaptation/leak_guard.hpp"
-#include "adaptation/paired_interval.hpp"
 #include "adaptation/reward.hpp"
-#include "config/durable_file.hpp"
 #include "config/progress_bar.hpp"
-#include "config/sha256.hpp"
-#include "config/task_file.hpp"
 #include "config/terminal.hpp"
-#include "http/router.hpp"
-#include "tools/mixture_text.hpp"
-#include "tools/replay_run.hpp"
+#include "tools/evaluation.hpp"
 #include "tools/sampling_flags.hpp"
 #include "tools/session.hpp"
 
 namespace t2 {
 namespace {
 
-constexpr std::size_t most_file_bytes = std::size_t{512} << 20;
-
-/// What is measured on: the lines and, in the same order, as examples.
-struct test_set {
-  std::vector<task_line> lines;
-  std::vector<example> examples;
-  std::string sha256;  // of the file
-};
-
-result<test_set> read_test_set(const std::string& file, std::int64_t limit) {
-  const auto bytes = read_file(file, most_file_bytes);
-  if (!bytes) return bytes.error();
-  auto lines = read_task_file(file);
-  if (!lines) return lines.error();
-  test_set out{.lines = *std::move(lines),
-               .examples = {},
-               .sha256 = sha256_hex(*bytes)};
-  if (limit > 0 && static_cast<std::size_t>(limit) < out.lines.size())
-    out.lines.resize(static_cast<std::size_t>(limit));
-  for (const task_line& line : out.lines) {
-    auto e = from_line(line, file + ": '" + line.id + "'");
-    if (!e) return e.error();
-    out.examples.push_back(*std::move(e));
-  }
-  return out;
-}
-
-/// Refuses a set of which those behind `target` have seen anything.
-result<void> guard(const api_client& api, const std::string& target,
-                   const test_set& set, bool allow_unrecorded) {
-  const auto owners = api.get("/v1/seen?model=" + encode_url(target));
-  if (!owners) return owners.error();
-  for (const auto& one : owners->at("data")) {
-    const std::string owner = one.value("owner", "");
-    if (!one.at("prompts").is_string()) {
-      if (allow_unrecorded) continue;
-      return error{ec::incompatible,
-                   "evaluation: expected to know which prompts " + owner +
-                       " has seen, found no record of it "
-                       "(--allow-unrecorded measures all the same)"};
-    }
-    const auto seen =
-        seen_prompts::parse(one.at("prompts").get<std::string>());
-    if (!seen)
-      return error{ec::corrupt,
-                   "the server: expected hashes of prompts from " + owner};
-    if (auto fine = refuse_seen(set.examples, *seen, owner); !fine)
-      return fine.error();
-  }
-  return {};
-}
-
-/// The reward of each line under each target, in the lines' order.
-using rewards_by_target = std::map<std::string, std::vector<double>>;
-
-result<rewards_by_target> ask_all(session& here, const api_client& api,
-                                  const test_set& set,
-                                  const std::vector<std::string>& targets,
-                                  const std::string& forced_reward) {
-  std::vector<replay_query> queries;
-  rewards_by_target rewards;
-  std::map<std::string, std::size_t> place;  // by id
-  for (std::size_t i = 0; i < set.lines.size(); ++i)
-    place[set.lines[i].id] = i;
-  for (const auto& target : targets) {
-    rewards[target].resize(set.lines.size());
-    for (const auto& line : set.lines) {
-      auto query = make_query(
-          line, target, sampling_form(here.arguments()),
-          forced_reward.empty() ? line.reward.value_or("") : forced_reward);
-      if (!query) return query.error();
-      queries.push_back(*std::move(query));
-    }
-  }
-  std::optional<error> unjudged;
-  replay_run run(api, here.signals(), here.options().values.rewards, nullptr,
-                 [&](const replay_query& query, const ordered_json& line) {
-                   if (!line.contains("score") || !line["score"].is_number()) {
-                     if (!unjudged)
-                       unjudged = error{
-                           ec::invalid_argument,
-                           "'" + query.id + "': expected a reward that judges "
-                           "a text, found '" + query.reward + "'"};
-                     return;
-                   }
-                   rewards[query.body.at("model")][place.at(query.id)] =
-                       line["score"];
-                 });
-  progress_bar bar(here.err(), {.label = "evaluating",
-                                .total = queries.size(),
-                                .unit = "answers",
-                                .live = is_terminal(2),
-                                .width = terminal_width(2, here.env())});
-  const auto ended = run.ask_all(
-      queries,
-      static_cast<std::size_t>(
-          here.arguments().get<std::int64_t>("concurrency")),
-      [&](std::size_t done) { bar.show(done); });
-  bar.finish();
-  if (!ended) return ended.error();
-  if (run.first_failure()) return *run.first_failure();
-  if (unjudged) return *unjudged;
-  return rewards;
-}
-
-ordered_json form_of(const paired_interval& interval) {
-  return {{"mean", interval.mean},
-          {"low", interval.low},
-          {"high", interval.high}};
-}
-
-double share_right(const std::vector<double>& rewards) {
-  double right = 0;
-  for (const double r : rewards) right += r > 0 ? 1 : 0;
-  return right / static_cast<double>(rewards.size());
-}
-
 /// Accuracy of the target, and of the gain over what it is compared with.
 ordered_json compare(const std::string& target, const std::string& against,
                      const rewards_by_target& rewards) {
-  const auto& of_target = rewards.at(target);
-  ordered_json form = {{"count", of_target.size()},
-                       {"accuracy", share_right(of_target)}};
+  const auto right = right_of(rewards.at(target));
+  ordered_json form = accuracy_form(right);
   if (target == against) return form;
-  const auto& of_other = rewards.at(against);
-  std::vector<double> gains;
-  for (std::size_t i = 0; i < of_target.size(); ++i)
-    gains.push_back((of_target[i] > 0 ? 1.0 : 0.0) -
-                    (of_other[i] > 0 ? 1.0 : 0.0));
+  const auto right_of_other = right_of(rewards.at(against));
   form["against"] = against;
-  form["against_accuracy"] = share_right(of_other);
-  form["gain"] = form_of(interval_of(gains));
+  form["against_accuracy"] = accuracy_form(right_of_other)["accuracy"];
+  form["gain"] = gain_form(right, right_of_other);
   return form;
 }
 
@@ -190,10 +60,22 @@ result<exit_code> evaluate(session& here) {
   if (!api) return api.error();
   const bool allow = given.get<bool>("allow_unrecorded");
   for (const auto& target : targets)
-    if (auto fine = guard(**api, target, *set, allow); !fine)
+    if (auto fine = refuse_what_was_seen(**api, target, *set, allow); !fine)
       return fine.error();
-  const auto rewards =
-      ask_all(here, **api, *set, targets, given.get<std::string>("reward"));
+  progress_bar bar(here.err(), {.label = "evaluating",
+                                .total = targets.size() * set->lines.size(),
+                                .unit = "answers",
+                                .live = is_terminal(2),
+                                .width = terminal_width(2, here.env())});
+  const auto rewards = rewards_of(
+      **api, here.signals(), *set, targets,
+      {.sampling = sampling_form(given),
+       .reward = given.get<std::string>("reward"),
+       .rewards = here.options().values.rewards,
+       .concurrency =
+           static_cast<std::size_t>(given.get<std::int64_t>("concurrency"))},
+      [&](std::size_t done) { bar.show(done); });
+  bar.finish();
   if (!rewards) return rewards.error();
 
   seen_prompts prompts;
@@ -201,6 +83,7 @@ result<exit_code> evaluate(session& here) {
   ordered_json all = ordered_json::object();
   table rows({{"TARGET"},
               {"RIGHT", alignment::right},
+              {"95 % INTERVAL"},
               {"GAIN", alignment::right},
               {"95 % INTERVAL"}});
   for (const auto& target : targets) {
@@ -216,6 +99,8 @@ result<exit_code> evaluate(session& here) {
     const bool compared = scores.contains("gain");
     rows.add_row(
         {target, percent(scores.at("accuracy")),
+         percent(scores.at("interval").at(0)) + " to " +
+             percent(scores.at("interval").at(1)),
          compared ? points(scores["gain"]["mean"]) : "",
          compared ? points(scores["gain"]["low"].get<double>()) + " to " +
                         points(scores["gain"]["high"].get<double>())
@@ -227,7 +112,7 @@ result<exit_code> evaluate(session& here) {
   } else {
     here.print_table(rows);
     here.out() << set->lines.size() << " prompts that none of them has seen; "
-               << "gain over " << against << " in points, paired bootstrap.\n";
+               << "gain over " << against << " in points; bootstrap over prompts, paired.\n";
   }
   return exit_code::ok;
 }

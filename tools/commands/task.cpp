@@ -30,6 +30,8 @@ result<exit_code> add(session& here) {
       {"reward", here.arguments().get<std::string>("reward")},
       {"description", here.arguments().get<std::string>("description")},
       {"examples", std::move(examples)}};
+  if (here.arguments().given("label"))
+    body["options"] = {{"label", here.arguments().get<std::string>("label")}};
   const auto api = here.ready_api();
   if (!api) return api.error();
   const auto task = (*api)->post("/v1/tasks", body);
@@ -205,8 +207,12 @@ std::vector<command_entry> task_commands() {
                      .help = "what judges an answer",
                      .choices = reward_names()},
                     {.name = "description",
-                     .help = "words for people",
-                     .unit = "TEXT"}}},
+                     .help = "words for people, and for pass 1",
+                     .unit = "TEXT"},
+                    {.name = "label",
+                     .help = "a class of pass 1: queries without a task find "
+                             "it by this word",
+                     .unit = "WORD"}}},
        add},
       {{.name = "task list", .summary = "List the tasks"}, list},
       {{.name = "task show",

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "adaptation/example.hpp"
+#include "config/options.hpp"
+#include "config/result.hpp"
+#include "config/task_file.hpp"
+#include "tools/api_client.hpp"
+#include "tools/interrupt.hpp"
+
+namespace t2 {
+
+/// What is measured on: the lines and, in the same order, as examples.
+struct test_set {
+  std::vector<task_line> lines;
+  std::vector<example> examples;
+  std::string sha256;  // of the bytes
+};
+
+/// JSONL of prompts with answers, the first `limit` lines of it (0: all).
+/// `label` stands for the file in errors.
+result<test_set> read_test_set(const std::string& file, std::int64_t limit);
+
+/// ec::incompatible: those behind the answers of `target` have seen one of the
+/// prompts, or (unless allowed) do not say what they have seen.
+result<void> refuse_what_was_seen(const api_client& api,
+                                  const std::string& target,
+                                  const test_set& set, bool allow_unrecorded);
+
+struct evaluation_settings {
+  ordered_json sampling = ordered_json::object();  // members of the completion
+  std::string reward;            // in place of the lines' own; empty: theirs
+  reward_options rewards;
+  std::size_t concurrency = 16;  // queries at once
+};
+
+/// The reward of each line under each target, in the lines' order.
+using rewards_by_target = std::map<std::string, std::vector<double>>;
+
+/// Asks each line of each target and judges the answers. Blocks.
+result<rewards_by_target> rewards_of(
+    const api_client& api, const interrupt& signals, const test_set& set,
+    const std::vector<std::string>& targets,
+    const evaluation_settings& settings,
+    const std::function<void(std::size_t)>& on_done = [](std::size_t) {});
+
+/// 1 where the reward says right, else 0.
+std::vector<double> right_of(const std::vector<double>& rewards);
+
+/// Accuracy of `of` with its bootstrap interval and, where it is compared with
+/// another on the same prompts, the paired gain.
+ordered_json accuracy_form(const std::vector<double>& right);
+ordered_json gain_form(const std::vector<double>& right,
+                       const std::vector<double>& right_of_other);
+
+}  // namespace t2
