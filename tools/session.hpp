@@ -80,6 +80,7 @@ std::vector<command_entry> expert_commands();
 std::vector<command_entry> model_commands();
 std::vector<command_entry> pretrain_commands();
 std::vector<command_entry> replay_commands();
+std::vector<command_entry> reproduce_commands();
 std::vector<command_entry> route_commands();
 std::vector<command_entry> store_commands();
 std::vector<command_entry> task_commands();  // task ..., adapt
