@@ -30,7 +30,7 @@ std::string adaptation_key(std::string_view base_fingerprint,
   // Only what changes the outcome: not seconds, not byte budgets. Keys of an
   // object are sorted, numbers have one spelling.
   const json all{
-      {"format", "t2-adaptation-1"},
+      {"format", "t2-adaptation-2"},
       {"base", base_fingerprint},
       {"experts", experts},
       {"strategy", strategy},

@@ -59,7 +59,8 @@ std::vector<std::size_t> contenders(std::span<const search_record> records,
   std::vector<double> score(records.size());
   for (std::size_t r = 1; r < records.size(); ++r) {
     const search_record& record = records[r];
-    if (record.likelihood.empty() || !record.open_to(chain)) continue;
+    if (record.control || record.likelihood.empty() || !record.open_to(chain))
+      continue;
     score[r] = mean_over(record.likelihood, shots);
     if (std::isfinite(score[r])) found.push_back(r);
   }
@@ -99,13 +100,14 @@ std::size_t winner(std::span<const search_record> records,
 held_out_gain measure_held_out(
     std::span<const search_record> records,
     std::span<const std::vector<std::size_t>> folds,
-    std::span<const std::size_t> winners, bool by_reward) {
+    std::span<const std::size_t> winners, std::span<const std::size_t> against,
+    bool by_reward) {
   held_out_gain out;
   std::vector<double> gains, rises;
-  const search_record& base = records[0];
   for (std::size_t f = 0; f < folds.size(); ++f)
     for (const std::size_t shot : folds[f]) {
       const search_record& found = records[winners[f]];
+      const search_record& base = records[against[f]];
       gains.push_back(found.likelihood[shot] - base.likelihood[shot]);
       if (!by_reward) continue;
       out.reward += found.rewards[shot];

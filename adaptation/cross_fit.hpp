@@ -15,6 +15,9 @@ struct search_record {
   // The chains that may choose it: no score of a shot that one of them leaves
   // out had a part in it. Empty: all.
   std::vector<std::size_t> chains{};
+  // The delta of α in another order (expert_pool::control_of): nobody chooses
+  // it, what it gains is what the experts' knowledge had no part in.
+  bool control = false;
   std::vector<double> likelihood{};  // of each shot; empty: not scored
   std::vector<double> rewards{};     // of each shot; empty: not measured
 
@@ -47,19 +50,21 @@ std::size_t winner(std::span<const search_record> records,
                    std::span<const std::size_t> among,
                    std::span<const std::size_t> shots, bool by_reward);
 
-/// What the winners of the folds gained on the shots that they had not seen.
+/// What the winners of the folds gained on the shots that they had not seen,
+/// over the base or another record for each.
 struct held_out_gain {
-  double mean = 0;  // of log-likelihood over the base, over shots
+  double mean = 0;  // of log-likelihood, over shots
   double standard_error = 0;
   double reward = 0, base_reward = 0;  // mean over shots
   double reward_standard_error = 0;    // of their difference
 };
 
-/// `winners[f]` met `folds[f]`.
+/// `winners[f]` and `against[f]` met `folds[f]`.
 held_out_gain measure_held_out(
     std::span<const search_record> records,
     std::span<const std::vector<std::size_t>> folds,
-    std::span<const std::size_t> winners, bool by_reward);
+    std::span<const std::size_t> winners, std::span<const std::size_t> against,
+    bool by_reward);
 
 /// Whether such a gain is believed: in reward, or in likelihood at no cost in
 /// reward; above 0 and above `standard_errors` of its own.

@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
+#include "adaptation/random_stream.hpp"
 #include "adaptation/svf.hpp"
 
 namespace t2 {
@@ -133,6 +135,33 @@ result<delta_ref> expert_pool::compose(const mixture& m) const {
       alpha[k * width + p] += c.alpha[p];
   }
   return compose(m.rule, alpha);
+}
+
+delta_ref expert_pool::control_of(const singular_delta& delta,
+                                  std::uint64_t seed) const {
+  random_stream random{seed};
+  at::Tensor d = delta.d().to(at::kCPU).clone();
+  auto* values = d.mutable_data_ptr<float>();
+  const float* s = s_.const_data_ptr<float>();
+  for (std::size_t p = 0; p < layout_->size(); ++p) {
+    const std::int64_t begin = layout_->offset(p);
+    const auto rank =
+        static_cast<std::size_t>(layout_->projections()[p].rank());
+    std::vector<float> steps(rank);
+    for (std::size_t i = 0; i < rank; ++i) {
+      const auto at = begin + static_cast<std::int64_t>(i);
+      steps[i] = s[at] > 0 ? values[at] / s[at] : 0;
+    }
+    // Sattolo's: one cycle, so that no step stays where it was.
+    for (std::size_t i = rank; i-- > 1;)
+      std::swap(steps[i], steps[random.below(i)]);
+    for (std::size_t i = 0; i < rank; ++i) {
+      const auto at = begin + static_cast<std::int64_t>(i);
+      values[at] = s[at] * steps[i];
+    }
+  }
+  // A permutation of a sound delta is sound.
+  return *singular_delta::make(layout_, std::move(d));
 }
 
 mixture expert_pool::describe(mixture_rule rule,

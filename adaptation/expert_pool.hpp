@@ -37,6 +37,11 @@ class expert_pool {
   /// version (ec::not_found).
   result<delta_ref> compose(const mixture& m) const;
 
+  /// A delta's control (paper section 4.4): its steps e = d / s in another order
+  /// within each projection. As large, and meaning nothing. The same for the
+  /// same seed on every machine.
+  delta_ref control_of(const singular_delta& delta, std::uint64_t seed) const;
+
   /// α as a mixture. Experts whose α are all 0 are left out under `delta`;
   /// under it nothing left is the base.
   mixture describe(mixture_rule rule, std::span<const float> alpha) const;

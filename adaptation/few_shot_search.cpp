@@ -17,6 +17,8 @@ namespace {
 constexpr double nowhere = -std::numeric_limits<double>::infinity();
 constexpr std::size_t base_record = 0;
 constexpr std::size_t main_chain = 0;
+// Apart from the streams of optimisers and folds.
+constexpr std::uint64_t control_stream = 0xc048'0000'0000'0000u;
 
 double mean_log_probability(const row_score& score) {
   return score.sum() / static_cast<double>(score.log_probabilities.size());
@@ -44,10 +46,11 @@ struct few_shot_search::state {
   std::vector<search_chain> chains;  // the main one, then one a fold
   bool by_reward = false;            // the reward is not the likelihood
 
-  enum class phase { screen, judging, ended };
+  enum class phase { screen, judging, controls, judging_controls, ended };
   phase at = phase::screen;
   std::vector<search_record> records;
-  std::map<candidate, std::size_t> first_of;  // the first record of an α
+  // The first record of an α, controls apart.
+  std::map<std::pair<candidate, bool>, std::size_t> first_of;
   std::size_t batch_begin = 0;  // records of the running population
   std::size_t next_record = 0;  // the first that no work has asked about
   std::vector<std::size_t> judged;  // records that meet the reward
@@ -75,12 +78,18 @@ struct few_shot_search::state {
   std::int64_t row_tokens() const;
   std::int64_t population_tokens() const;
   std::int64_t judging_tokens() const;
+  std::int64_t selections() const;
   std::size_t leader_of(std::size_t chain) const;
   result<void> choose_experts();
   void begin_screen();
   void draw_population();
   void end_population();
   bool another_population() const;
+  std::size_t winner_of(std::size_t chain) const;
+  std::vector<std::size_t> winners() const;
+  std::size_t control_of(std::size_t record) const;
+  void begin_controls();
+  void judge_controls();
   double evidence_of(std::size_t record) const;
   double evidence_needed() const;
   void begin_judging();
@@ -114,7 +123,7 @@ std::int64_t few_shot_search::state::population_tokens() const {
 
 // At most: what the reward will cost at the end.
 std::int64_t few_shot_search::state::judging_tokens() const {
-  if (!by_reward) return 0;
+  if (!by_reward) return selections() * row_tokens();
   std::int64_t sum = 0;
   for (const search_shot& shot : shots) {
     if (judge->evidence(shot.source) == reward_evidence::text) {
@@ -125,14 +134,21 @@ std::int64_t few_shot_search::state::judging_tokens() const {
         sum += static_cast<std::int64_t>(row.tokens.size());
     }
   }
-  const auto selections = static_cast<std::int64_t>(folds.size()) + 1;
-  return (selections * options.survivors + 1) * sum;
+  return (selections() * (options.survivors + 1) + 1) * sum +
+         selections() * row_tokens();
+}
+
+// Sets of shots that a winner is chosen on.
+std::int64_t few_shot_search::state::selections() const {
+  return static_cast<std::int64_t>(folds.size()) + 1;
 }
 
 result<delta_ref> few_shot_search::state::delta_of(
     const search_record& record) const {
   if (record.alpha.empty()) return delta_ref{};
-  return pool->compose(options.rule, record.alpha);
+  auto delta = pool->compose(options.rule, record.alpha);
+  if (!delta || !record.control || *delta == nullptr) return delta;
+  return pool->control_of(**delta, options.seed ^ control_stream);
 }
 
 // The first chain over the same experts.
@@ -196,7 +212,7 @@ void few_shot_search::state::end_population() {
   for (std::size_t r = batch_begin; r < records.size(); ++r)
     if (records[r].likelihood.empty())
       records[r].likelihood =
-          records[first_of.at(records[r].alpha)].likelihood;
+          records[first_of.at({records[r].alpha, false})].likelihood;
   const bool first = iteration == 0;
   if (first && tries_each() && batch_begin == base_record) {
     if (auto chosen = choose_experts(); !chosen) {
@@ -243,13 +259,64 @@ void few_shot_search::state::begin_judging() {
     records[r].rewards.assign(shots.size(), 0.0);
 }
 
+void few_shot_search::state::judge_controls() {
+  at = phase::judging_controls;
+  next_judged = 0;
+  judged.clear();
+  for (std::size_t r = 0; r < records.size(); ++r)
+    if (records[r].control && !records[r].likelihood.empty()) {
+      judged.push_back(r);
+      records[r].rewards.assign(shots.size(), 0.0);
+    }
+}
+
+// Of the chain's contenders, on its shots.
+std::size_t few_shot_search::state::winner_of(std::size_t chain) const {
+  const auto& on = chains[chain].shots();
+  return winner(records,
+                contenders(records, chain, on,
+                           static_cast<std::size_t>(options.survivors)),
+                on, by_reward);
+}
+
+// Of the folds.
+std::vector<std::size_t> few_shot_search::state::winners() const {
+  std::vector<std::size_t> out;
+  for (std::size_t f = 0; f < folds.size(); ++f)
+    out.push_back(winner_of(f + 1));
+  return out;
+}
+
+// The base is its own control.
+std::size_t few_shot_search::state::control_of(std::size_t record) const {
+  if (record == base_record) return record;
+  const auto known = first_of.find({records[record].alpha, true});
+  return known == first_of.end() || records[known->second].likelihood.empty()
+             ? base_record
+             : known->second;
+}
+
+// All winners meet their controls on the shots.
+void few_shot_search::state::begin_controls() {
+  at = phase::controls;
+  auto all = winners();
+  all.push_back(winner_of(main_chain));
+  std::set<candidate> met;
+  for (const std::size_t r : all)
+    if (r != base_record && met.insert(records[r].alpha).second)
+      records.push_back({.alpha = records[r].alpha, .control = true});
+  batch_begin = records.size();
+}
+
 void few_shot_search::state::make_score_work() {
   score_work rows;
   const std::int64_t per_delta = pool->layout().total() * 4;
   std::int64_t bytes = 0;
   for (; next_record < records.size(); ++next_record) {
     search_record& record = records[next_record];
-    if (!first_of.emplace(record.alpha, next_record).second) continue;
+    if (!first_of.emplace(std::pair{record.alpha, record.control}, next_record)
+             .second)
+      continue;
     auto delta = delta_of(record);
     if (!delta) {  // paper and nuclear: no such mixture
       record.likelihood.assign(shots.size(), nowhere);
@@ -260,7 +327,7 @@ void few_shot_search::state::make_score_work() {
       if (!record.likelihood.empty()) continue;
     }
     if (!rows.rows.empty() && bytes + per_delta > options.delta_bytes) {
-      first_of.erase(record.alpha);
+      first_of.erase({record.alpha, record.control});
       break;
     }
     bytes += per_delta;
@@ -367,10 +434,21 @@ void few_shot_search::state::make_work() {
       else if (by_reward)
         begin_judging();
       else
+        begin_controls();
+    } else if (at == phase::controls) {
+      if (next_record < records.size())
+        make_score_work();
+      else if (by_reward)
+        judge_controls();
+      else
         finish(false);
     } else {
       make_judging_work();
-      if (!work) finish(false);
+      if (work) continue;
+      if (at == phase::judging)
+        begin_controls();
+      else
+        finish(false);
     }
   }
   if (at == phase::ended) work = search_done{};
@@ -383,11 +461,13 @@ void few_shot_search::state::finish(bool truncated) {
   work.reset();
 }
 
-// The log of the likelihood ratio to the base over all of the one answer.
+// The log of the likelihood ratio to the base (or the control, where that is
+// likelier) over all of the one answer.
 double few_shot_search::state::evidence_of(std::size_t record) const {
   const scoring_row& row = shots.front().reference;
   return (records[record].likelihood.front() -
-          records[base_record].likelihood.front()) *
+          std::max(records[base_record].likelihood.front(),
+                   records[control_of(record)].likelihood.front())) *
          static_cast<double>(row.tokens.size() - row.answer_begin);
 }
 
@@ -417,21 +497,18 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
     return out;
   }
 
-  const auto count = static_cast<std::size_t>(options.survivors);
   std::vector<std::size_t> all(shots.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  const auto among = contenders(records, main_chain, all, count);
-  const std::size_t best = winner(records, among, all, by_reward);
-  std::vector<std::size_t> winners;
-  for (std::size_t f = 0; f < folds.size(); ++f) {
-    const auto rest = shots_outside(folds[f], shots.size());
-    winners.push_back(winner(
-        records, contenders(records, f + 1, rest, count), rest, by_reward));
-  }
+  const std::size_t best = winner_of(main_chain);
   const bool one_shot = folds.empty();
-  const held_out_gain gain =
-      one_shot ? held_out_gain{}
-               : measure_held_out(records, folds, winners, by_reward);
+  held_out_gain gain, over_control;
+  if (!one_shot) {
+    const auto found = winners();
+    std::vector<std::size_t> bases(found.size(), base_record), controls;
+    for (const std::size_t r : found) controls.push_back(control_of(r));
+    gain = measure_held_out(records, folds, found, bases, by_reward);
+    over_control = measure_held_out(records, folds, found, controls, by_reward);
+  }
 
   const auto scores_of = [&](std::size_t r) {
     json scores{{"log_likelihood", mean_over(records[r].likelihood, all)}};
@@ -448,7 +525,10 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
   else
     scores["held_out"] = {{"folds", folds.size()},
                           {"gain", gain.mean},
-                          {"standard_error", gain.standard_error}};
+                          {"standard_error", gain.standard_error},
+                          {"over_control", over_control.mean},
+                          {"over_control_standard_error",
+                           over_control.standard_error}};
   if (by_reward && !one_shot) {
     scores["held_out"]["reward"] = gain.reward;
     scores["held_out"]["base_reward"] = gain.base_reward;
@@ -464,6 +544,11 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
   }
   if (!one_shot && !believed(gain, options.standard_errors)) {
     out.reason = "no gain over the base on held-out examples";
+    return out;
+  }
+  if (!one_shot && !believed(over_control, options.standard_errors)) {
+    out.reason =
+        "its experts, in another order, gain as much on held-out examples";
     return out;
   }
   out.found = pool->describe(options.rule, records[best].alpha);
@@ -549,7 +634,7 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
     if (score.log_probabilities.empty())
       return error{ec::invalid_argument, "search: a row came without a score"};
   s.scored_rows += static_cast<std::int64_t>(scores.size());
-  if (s.at == state::phase::screen) {
+  if (s.at == state::phase::screen || s.at == state::phase::controls) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
       auto& likelihood = s.records[s.subjects[i].record].likelihood;
       likelihood.resize(s.shots.size());

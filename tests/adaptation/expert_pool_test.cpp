@@ -3,6 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "adaptation/svf.hpp"
 #include "tests/adaptation/tiny_shape.hpp"
 
@@ -65,6 +67,28 @@ TEST_P(pool, with_no_alpha_is_the_base_itself_under_delta) {
   const auto found = of.compose(mixture_rule::delta, std::vector{0.0f, 0.0f});
   ASSERT_TRUE(found);
   EXPECT_EQ(*found, nullptr);
+}
+
+TEST_P(pool, makes_a_control_of_the_same_steps_in_another_order) {
+  const auto delta =
+      *of.compose(mixture_rule::delta, std::vector{0.3f, 0.6f});
+  const auto control = of.control_of(*delta, 7);
+  EXPECT_NE(control->digest(), delta->digest());
+  EXPECT_EQ(control->digest(), of.control_of(*delta, 7)->digest());
+  EXPECT_NE(control->digest(), of.control_of(*delta, 8)->digest());
+  for (std::size_t p = 0; p < layout->size(); ++p) {
+    std::vector<float> before, after;
+    for (std::int64_t i = layout->offset(p);
+         i < layout->offset(p) + layout->projections()[p].rank(); ++i) {
+      const float own = s.const_data_ptr<float>()[i];
+      before.push_back(delta->d().const_data_ptr<float>()[i] / own);
+      after.push_back(control->d().const_data_ptr<float>()[i] / own);
+    }
+    std::ranges::sort(before);
+    std::ranges::sort(after);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      EXPECT_NEAR(before[i], after[i], 1e-5);
+  }
 }
 
 TEST_P(pool, takes_an_alpha_for_each_projection) {

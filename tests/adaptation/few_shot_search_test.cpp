@@ -202,8 +202,8 @@ TEST(few_shot_search, generates_for_the_survivors_alone) {
   const auto out =
       task.run({.iterations = 5, .survivors = 2}, helped, "exact", says);
   EXPECT_TRUE(out.accepted);
-  // The base and 2 of each of 5 selections at most, times 4 shots.
-  EXPECT_LE(task.generated, (1u + 5u * 2u) * 4u);
+  // The base and 2 and a control of each of 5 selections at most, times 4 shots.
+  EXPECT_LE(task.generated, (1u + 5u * 3u) * 4u);
 }
 
 TEST(few_shot_search, keeps_the_base_where_the_reward_falls) {
@@ -243,7 +243,8 @@ TEST(few_shot_search, random_search_pays_nothing_for_cross_fitting) {
   const auto out =
       task.run({.optimiser = "random", .iterations = 4}, helped);
   EXPECT_TRUE(out.accepted);
-  EXPECT_EQ(json::parse(out.cost)["candidates"], 4 * 32);
+  // And a control for each winner.
+  EXPECT_LE(json::parse(out.cost)["candidates"], 4 * 32 + 5);
 }
 
 TEST(few_shot_search, survives_mixtures_that_cannot_be_built) {
@@ -279,8 +280,44 @@ TEST(few_shot_search, believes_one_example_only_against_great_odds) {
   const auto scores = json::parse(believed.scores);
   EXPECT_NEAR(scores["evidence"]["nats"], needed + 0.1, 1e-4);
   EXPECT_NEAR(scores["evidence"]["needed"], needed, 1e-9);
-  // The base and three experts, nothing else.
-  EXPECT_EQ(json::parse(believed.cost)["candidates"], 3);
+  // Three experts, and the control of the best.
+  EXPECT_EQ(json::parse(believed.cost)["candidates"], 4);
+}
+
+// What the expert moves is worth the same wherever it is moved to.
+TEST(few_shot_search, does_not_believe_what_its_shuffled_twin_gains_too) {
+  synthetic_task task{1, 5};
+  const auto of_size = [&](const delta_ref& delta) {
+    if (!delta) return 0.0;
+    const float* d = delta->d().const_data_ptr<float>();
+    const float* s = task.s.const_data_ptr<float>();
+    double size = 0;
+    for (std::int64_t i = 0; i < task.layout->total(); ++i)
+      size += std::abs(d[i] / s[i]);
+    return size;
+  };
+  auto search = few_shot_search::make(task.pool, task.shots,
+                                      *make_reward("logprob"), {},
+                                      [] { return steady_time{}; });
+  ASSERT_TRUE(search);
+  while (const auto* work = std::get_if<score_work>(&(*search)->next())) {
+    std::vector<row_score> scores;
+    for (const scoring_row& row : work->rows) {
+      const auto shot = static_cast<double>(row.tokens.front());
+      const auto value =
+          static_cast<float>(-3 + (1 + 0.1 * shot) * of_size(row.delta));
+      scores.push_back({{value, value}});
+    }
+    ASSERT_TRUE((*search)->tell(scores));
+  }
+  const auto out = (*search)->outcome();
+  ASSERT_TRUE(out);
+  EXPECT_FALSE(out->accepted);
+  EXPECT_NE(out->reason.find("in another order"), std::string::npos)
+      << out->reason;
+  const auto held_out = json::parse(out->scores)["held_out"];
+  EXPECT_GT(held_out["gain"], 0.9);
+  EXPECT_NEAR(held_out["over_control"], 0, 1e-6);
 }
 
 TEST(few_shot_search, finds_two_useful_experts_among_many) {

@@ -218,6 +218,18 @@ class workbench {
     return sent ? result<void>{} : sent.error();
   }
 
+  /// A shuffled expert has learnt from what it was made of, and says nothing.
+  result<std::string> answers_unrecorded(family f, const std::string& target) {
+    const auto rewards =
+        rewards_of(api(), signals_, data_.test_of(f), {target},
+                   {.sampling = {{"max_tokens", answer_tokens}},
+                    .reward = {},
+                    .rewards = settings_.options.values.rewards,
+                    .concurrency = 32});
+    if (!rewards) return rewards.error();
+    return bits_of(rewards->at(target));
+  }
+
   /// A found mixture with its z in another order, on the same test.
   result<ordered_json> control(family f, const ordered_json& found) {
     std::vector<std::string> files;
@@ -280,18 +292,6 @@ class workbench {
                          std::chrono::steady_clock::now() - begin)
                          .count();
     return out;
-  }
-
-  /// A shuffled expert has learnt from what it was made of, and says nothing.
-  result<std::string> answers_unrecorded(family f, const std::string& target) {
-    const auto rewards =
-        rewards_of(api(), signals_, data_.test_of(f), {target},
-                   {.sampling = {{"max_tokens", answer_tokens}},
-                    .reward = {},
-                    .rewards = settings_.options.values.rewards,
-                    .concurrency = 32});
-    if (!rewards) return rewards.error();
-    return bits_of(rewards->at(target));
   }
 
   const study_settings& settings_;
@@ -379,11 +379,19 @@ result<void> search_nulls(workbench& bench) {
       const auto search = [&]() -> result<ordered_json> {
         const auto experts = bench.shuffled_experts(draw, "shuffled-");
         if (!experts) return experts.error();
-        const auto found = bench.adapt(
-            name_of(f) + "-null-" + std::to_string(draw), f,
-            extent.seeds.back() + 1 + draw, five_shots, *experts);
+        const std::string task = name_of(f) + "-null-" + std::to_string(draw);
+        const auto found =
+            bench.adapt(task, f, extent.seeds.back() + 1 + draw, five_shots,
+                        *experts);
         if (!found) return found.error();
-        return ordered_json{{"accepted", found->at("accepted")}};
+        ordered_json out{{"accepted", found->at("accepted")},
+                         {"scores", found->at("scores")}};
+        out["scores"].erase("seen_prompts");
+        if (!found->at("accepted").get<bool>()) return out;
+        auto answered = bench.answers_unrecorded(f, task);
+        if (!answered) return answered.error();
+        out["right"] = *std::move(answered);
+        return out;
       };
       if (auto ok = bench.once(null_id(f, draw, bench.seed()), search); !ok)
         return ok;
