@@ -196,6 +196,120 @@ BENCHMARK(search_iteration)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
+/// The evaluations of an iteration of the authors' search: 32 candidates × 10
+/// shots of 64 tokens, their answers of 32 tokens generated, or scored.
+void cem_iteration(benchmark::State& state) {
+  const bool generate = state.range(0) != 0;
+  engine e{model(), {.max_sequences = 320}};
+  std::vector<scoring_row> rows;
+  for (std::uint64_t c = 0; c < 32; ++c) {
+    const auto delta = random_delta(c, svf_targets::mlp);
+    for (int shot = 0; shot < 10; ++shot) {
+      scoring_row row{{}, 64, delta};
+      for (int t = 0; t < 96; ++t)
+        row.tokens.push_back((13 * shot + 7 * t) % 500);
+      rows.push_back(row);
+    }
+  }
+  for (auto _ : state) {
+    if (generate) {
+      for (const scoring_row& row : rows)
+        (void)*e.submit({.prompt = {row.tokens.begin(), row.tokens.begin() + 64},
+                         .sampling = {.max_tokens = 32, .ignore_eos = true},
+                         .delta = row.delta,
+                         .urgency = priority::background});
+    } else {
+      (void)*e.score(rows, [](result<std::vector<row_score>> scores) {
+        benchmark::DoNotOptimize(scores);
+      });
+    }
+    while (e.step()) {
+    }
+  }
+}
+BENCHMARK(cem_iteration)
+    ->ArgName("generate")
+    ->Arg(0)
+    ->Arg(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+std::vector<token_id> tokens_of(int seed, int count) {
+  std::vector<token_id> out;
+  for (int t = 0; t < count; ++t)
+    out.push_back(static_cast<token_id>((131 * seed + 7 * t) % 500));
+  return out;
+}
+
+// Pass 1 as the daemon does it: an instruction of 64 tokens that is in the
+// cache, a query of 32, 5 of a chat template, four labels (one of two tokens).
+constexpr int query_tokens = 32;
+
+void pass_1(benchmark::State& state) {
+  engine e{model(), {}};
+  const auto instruction = tokens_of(0, 64), after = tokens_of(1, 5);
+  int query = 2;
+  const auto classify = [&] {
+    for (std::int64_t q = 0; q < state.range(0); ++q) {
+      auto asked = instruction;
+      for (const auto& part : {tokens_of(query++, query_tokens), after})
+        asked.insert(asked.end(), part.begin(), part.end());
+      std::vector<scoring_row> rows;
+      for (token_id label = 0; label < 4; ++label) {
+        rows.push_back({asked, asked.size(), nullptr});
+        rows.back().tokens.push_back(300 + label);
+      }
+      rows.back().tokens.push_back(310);
+      (void)*e.score(rows,
+                     [](auto scores) { benchmark::DoNotOptimize(scores); },
+                     priority::live, instruction.size());
+    }
+    while (e.step()) {
+    }
+  };
+  classify();  // the instruction
+  for (auto _ : state) classify();
+}
+BENCHMARK(pass_1)->ArgName("queries")->Arg(1)->Arg(8)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
+/// Those queries read up to their next token, nothing before them.
+void query_prefill(benchmark::State& state) {
+  engine e{model(), {}};
+  int query = 2;
+  for (auto _ : state) {
+    for (std::int64_t q = 0; q < state.range(0); ++q)
+      (void)*e.submit({.prompt = tokens_of(query++, query_tokens),
+                       .sampling = {.max_tokens = 1, .ignore_eos = true}});
+    while (e.step()) {
+    }
+  }
+}
+BENCHMARK(query_prefill)
+    ->ArgName("queries")
+    ->Arg(1)
+    ->Arg(8)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Pass 2: 64 tokens after 64.
+void answer_64(benchmark::State& state) {
+  engine e{model(), {}};
+  const auto delta = random_delta(1, svf_targets::mlp);
+  if (auto ok = model()->network().warm(delta); !ok)
+    return state.SkipWithError(ok.error().message.c_str());
+  for (auto _ : state) {
+    for (int r = 0; r < state.range(0); ++r)
+      (void)*e.submit({.prompt = tokens_of(r, 64),
+                       .sampling = {.max_tokens = 64, .ignore_eos = true},
+                       .delta = delta});
+    while (e.step()) {
+    }
+  }
+}
+BENCHMARK(answer_64)->ArgName("rows")->Arg(1)->Arg(8)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
 /// Decomposition of all projections of one layer, the cache aside.
 void decompose_layer(benchmark::State& state) {
   const svf_layout layout{model()->config(), svf_targets::all};

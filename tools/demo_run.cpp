@@ -17,6 +17,7 @@
 #include "demo/corpus.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/replay_summary.hpp"
+#include "tools/routed.hpp"
 #include "tools/runtime_access.hpp"
 
 namespace t2 {
@@ -31,6 +32,7 @@ constexpr std::size_t shots = 5;
 constexpr const char* task = "math-hard";
 constexpr const char* control = "math-hard-shuffled";  // an expert
 constexpr int clients_at_once = 16;
+constexpr std::size_t routed_queries = 100;
 constexpr std::int64_t answer_tokens = 96;
 
 std::string format(const char* pattern, auto... values) {
@@ -83,8 +85,9 @@ class story {
     // Each step leaves at the first error.
     for (const auto step :
          {&story::open, &story::decompose, &story::import_experts,
-          &story::measure_experts, &story::register_task, &story::adapt,
-          &story::measure_task, &story::answer_stream, &story::second_run})
+          &story::measure_experts, &story::route_queries, &story::register_task,
+          &story::adapt, &story::measure_task, &story::answer_stream,
+          &story::second_run})
       if (auto ok = (this->*step)(); !ok) return ok.error();
     return figures_;
   }
@@ -213,6 +216,33 @@ class story {
         return ok;
     }
     step("experts", "each expert has brought out what the base half knew");
+    return {};
+  }
+
+  /// Pass 1: queries that name no task find their expert.
+  result<void> route_queries() {
+    const auto unknown =
+        demo::problems(demo::family::code_doc, demo::portion::test, 1).front();
+    const auto route = routed(api(), "auto", unknown.prompt);
+    if (!route) return route.error();
+    const auto queries =
+        demo::labelled_queries(demo::portion::test, routed_queries);
+    confusion_matrix said;
+    for (const auto& query : queries) {
+      const auto one = routed(api(), "auto", query.prompt);
+      if (!one) return one.error();
+      said.add(query.label, one->value("label", std::string{"none"}));
+    }
+    figures_["routing"] = said.form();
+    figures_["routed"] = *route;
+    step("route",
+         format("queries without a task find their expert: %.0f %% of %zu are "
+                "put into the right class",
+                100 * figures_["routing"]["accuracy"].get<double>(),
+                queries.size()));
+    tell_("             " + one_line(unknown.prompt) + " -> " +
+          route->value("reason", std::string{}) + " (" +
+          number_text(route->at("confidence")) + ")");
     return {};
   }
 

@@ -19,7 +19,7 @@ struct demo_settings {
 };
 
 /// The whole story on the model that ships with t2: decompose, import experts
-/// and measure each, register a task of an unseen kind by five examples, adapt,
+/// and measure each, route queries that name no task, register a task of an unseen kind by five examples, adapt,
 /// measure on other questions, the same with shuffled experts, a stream of
 /// queries, and all of it a second time from the store. `tell` hears lines as they come; the
 /// figures come back as JSON.

@@ -188,19 +188,20 @@ TEST(completion_form, an_answer_has_openais_shape) {
   whole.prompt_tokens = 3;
   whole.answer_tokens = 2;
   whole.log_probability = -1.5;
-  routing route{.strategy = "few-shot",
-                .task = "sums",
-                .label = {},
-                .adaptation_key = "k",
-                .from_cache = true,
-                .mixture = {"delta", {{"lists", 2, {0.5f}}}}};
+  routing route;
+  route.strategy = "few-shot";
+  route.task = "sums";
+  route.reason = "adapted";
+  route.adaptation_key = "k";
+  route.from_cache = true;
+  route.mixture = {"delta", {{"lists", 2, {0.5f}}}};
   EXPECT_EQ(
       dump_json(form_of_completion(head, "4", whole, route)),
       R"({"id":"chatcmpl-1","object":"chat.completion","created":99,)"
       R"("model":"sums","choices":[{"index":0,"message":{"role":"assistant",)"
       R"("content":"4"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,)"
       R"("completion_tokens":2,"total_tokens":5},"t2":{"strategy":"few-shot",)"
-      R"("task":"sums","label":null,"confidence":null,"adaptation":"k",)"
+      R"("task":"sums","label":null,"confidence":null,"reason":"adapted","adaptation":"k",)"
       R"("cached":true,"mixture":{"rule":"delta","components":[{"expert":)"
       R"("lists","version":2,"alpha":[0.5]}]},"log_probability":-1.5}})");
   answer_part part;
@@ -209,6 +210,17 @@ TEST(completion_form, an_answer_has_openais_shape) {
             R"({"id":"chatcmpl-1","object":"chat.completion.chunk",)"
             R"("created":99,"model":"sums","choices":[{"index":0,"delta":)"
             R"({"role":"assistant","content":"4"},"finish_reason":null}]})");
+}
+
+TEST(form_of, says_what_pass_1_thought_of_each_class) {
+  routing route;
+  route.strategy = "classifier";
+  route.label = "code";
+  route.confidence = 0.75;
+  route.probabilities = {{"code", 0.75}, {"other", 0.25}};
+  const auto form = form_of(route);
+  EXPECT_EQ(form.at("confidence"), 0.75);
+  EXPECT_EQ(form.at("probabilities").dump(), R"({"code":0.75,"other":0.25})");
 }
 
 TEST(dump_json, is_valid_whatever_bytes_a_text_has) {
