@@ -3,29 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
+#include <tuple>
 
-#include "adaptation/cross_fit.hpp"
-#include "adaptation/search_chain.hpp"
+#include "adaptation/candidate_ledger.hpp"
 
 namespace t2 {
 namespace {
 
 constexpr double nowhere = -std::numeric_limits<double>::infinity();
-constexpr std::size_t base_record = 0;
-constexpr std::size_t main_chain = 0;
+constexpr std::size_t base_record = candidate_ledger::base;
 // Apart from the streams of optimisers and folds.
 constexpr std::uint64_t control_stream = 0xc048'0000'0000'0000u;
 
 double mean_log_probability(const row_score& score) {
   return score.sum() / static_cast<double>(score.log_probabilities.size());
 }
-
-// Of one shot: how improbable a gain must be under the base to be believed.
-constexpr double one_shot_level = 0.05;
 
 // Which record and shot a row or answer of the work at hand is about.
 struct asked {
@@ -41,58 +35,35 @@ struct few_shot_search::state {
   std::shared_ptr<const reward> judge;
   few_shot_options options;
   std::function<steady_time()> now;
-  mixture_space space;
-  std::vector<std::vector<std::size_t>> folds;
-  std::vector<search_chain> chains;  // the main one, then one a fold
-  bool by_reward = false;            // the reward is not the likelihood
+  std::optional<candidate_ledger> ledger;
+  bool by_reward = false;  // the reward is not the likelihood
 
   enum class phase { screen, judging, controls, judging_controls, ended };
   phase at = phase::screen;
-  std::vector<search_record> records;
-  // The first record of an α, controls apart.
-  std::map<std::pair<candidate, bool>, std::size_t> first_of;
-  std::size_t batch_begin = 0;  // records of the running population
   std::size_t next_record = 0;  // the first that no work has asked about
+  bool everything_told = false;  // the ledger knows of all scores
   std::vector<std::size_t> judged;  // records that meet the reward
   std::size_t next_judged = 0;
+  std::vector<std::size_t> controls;  // records
 
   std::optional<search_work> work;
   std::vector<asked> subjects;  // of the work, row by row
   std::optional<steady_time> started;
   std::optional<result<few_shot_outcome>> outcome;
-  std::int64_t iteration = 0;  // populations scored
   std::int64_t tokens = 0;
   std::int64_t scored_rows = 0, answers = 0;
 
-  /// Whether each expert is scored alone before anything is drawn.
-  bool tries_each() const {
-    return shots.size() == 1 ||
-           (options.preselect > 0 &&
-            space.experts > static_cast<std::size_t>(options.preselect));
-  }
   double elapsed() const {
     if (!started) return 0;
     return std::chrono::duration<double>(now() - *started).count();
   }
 
   std::int64_t row_tokens() const;
-  std::int64_t population_tokens() const;
   std::int64_t judging_tokens() const;
-  std::int64_t selections() const;
-  std::size_t leader_of(std::size_t chain) const;
-  result<void> choose_experts();
-  void begin_screen();
-  void draw_population();
-  void end_population();
-  bool another_population() const;
-  std::size_t winner_of(std::size_t chain) const;
-  std::vector<std::size_t> winners() const;
-  std::size_t control_of(std::size_t record) const;
+  bool affords_population() const;
+  void screen();
+  void begin_judging(phase next, std::vector<std::size_t> whom);
   void begin_controls();
-  void judge_controls();
-  double evidence_of(std::size_t record) const;
-  double evidence_needed() const;
-  void begin_judging();
   void make_work();
   void make_score_work();
   void make_judging_work();
@@ -112,18 +83,10 @@ std::int64_t few_shot_search::state::row_tokens() const {
   return sum;
 }
 
-// At most: repeated candidates cost nothing.
-std::int64_t few_shot_search::state::population_tokens() const {
-  std::int64_t count = 0;
-  for (std::size_t c = 0; c < chains.size(); ++c)
-    if (chains[c].adaptive() || leader_of(c) == c)
-      count += static_cast<std::int64_t>(chains[c].population());
-  return count * row_tokens();
-}
-
 // At most: what the reward will cost at the end.
 std::int64_t few_shot_search::state::judging_tokens() const {
-  if (!by_reward) return selections() * row_tokens();
+  const auto selections = static_cast<std::int64_t>(ledger->selections());
+  if (!by_reward) return selections * row_tokens();
   std::int64_t sum = 0;
   for (const search_shot& shot : shots) {
     if (judge->evidence(shot.source) == reward_evidence::text) {
@@ -134,13 +97,15 @@ std::int64_t few_shot_search::state::judging_tokens() const {
         sum += static_cast<std::int64_t>(row.tokens.size());
     }
   }
-  return (selections() * (options.survivors + 1) + 1) * sum +
-         selections() * row_tokens();
+  return (selections * (options.survivors + 1) + 1) * sum +
+         selections * row_tokens();
 }
 
-// Sets of shots that a winner is chosen on.
-std::int64_t few_shot_search::state::selections() const {
-  return static_cast<std::int64_t>(folds.size()) + 1;
+bool few_shot_search::state::affords_population() const {
+  return options.tokens == 0 || ledger->iteration() == 0 ||
+         tokens + ledger->population_candidates() * row_tokens() +
+                 judging_tokens() <=
+             options.tokens;
 }
 
 result<delta_ref> few_shot_search::state::delta_of(
@@ -151,172 +116,29 @@ result<delta_ref> few_shot_search::state::delta_of(
   return pool->control_of(**delta, options.seed ^ control_stream);
 }
 
-// The first chain over the same experts.
-std::size_t few_shot_search::state::leader_of(std::size_t chain) const {
-  std::size_t first = 0;
-  while (chains[first].experts() != chains[chain].experts()) ++first;
-  return first;
-}
-
-// Each chain searches the experts that are likeliest on its shots.
-result<void> few_shot_search::state::choose_experts() {
-  std::vector<std::vector<double>> alone;
-  if (tries_each())
-    for (std::size_t k = 0; k < space.experts; ++k)
-      alone.push_back(records[base_record + 1 + k].likelihood);
-  std::vector<std::size_t> all(space.experts);
-  for (std::size_t k = 0; k < all.size(); ++k) all[k] = k;
-  for (std::size_t c = 0; c < chains.size(); ++c) {
-    const auto searched = chains[c].search(
-        options.optimiser,
-        {.sigma = options.sigma,
-         .elite = options.elite,
-         .population = static_cast<std::size_t>(options.population),
-         .seed = options.seed,
-         .stream = c},
-        alone.empty() || options.preselect == 0
-            ? all
-            : best_alone(alone, chains[c].shots(),
-                                   static_cast<std::size_t>(options.preselect)));
-    if (!searched) return searched.error();
-  }
-  return {};
-}
-
-void few_shot_search::state::begin_screen() {
-  records.push_back({});  // the base
-  if (!tries_each()) return draw_population();
-  for (std::size_t k = 0; k < space.experts; ++k)
-    records.push_back({.alpha = space.single(k)});
-}
-
-void few_shot_search::state::draw_population() {
-  // Before it is told of scores, a chain draws what others over the same
-  // experts would.
-  const auto apart = [&](std::size_t c) {
-    return iteration > 0 && chains[c].adaptive();
-  };
-  for (std::size_t c = 0; c < chains.size(); ++c) {
-    if (!apart(c) && leader_of(c) != c) continue;
-    std::vector<std::size_t> open_to;
-    for (std::size_t other = c; other < chains.size(); ++other)
-      if (other == c || (!apart(c) && leader_of(other) == c))
-        open_to.push_back(other);
-    for (candidate& alpha : chains[c].draw())
-      records.push_back({.alpha = std::move(alpha), .chains = open_to});
-  }
-}
-
-// Repeated candidates get the scores of the first, the chains are told.
-void few_shot_search::state::end_population() {
-  for (std::size_t r = batch_begin; r < records.size(); ++r)
-    if (records[r].likelihood.empty())
-      records[r].likelihood =
-          records[first_of.at({records[r].alpha, false})].likelihood;
-  const bool first = iteration == 0;
-  if (first && tries_each() && batch_begin == base_record) {
-    if (auto chosen = choose_experts(); !chosen) {
-      outcome = chosen.error();
-      at = phase::ended;
-    }
-    return;  // told with the first population, which must not know of them
-  }
-  for (std::size_t c = 0; c < chains.size(); ++c) {
-    std::vector<candidate> points;
-    std::vector<double> scores;
-    for (std::size_t r = first ? base_record + 1 : batch_begin;
-         r < records.size(); ++r) {
-      if (!records[r].open_to(c)) continue;
-      points.push_back(records[r].alpha);
-      scores.push_back(mean_over(records[r].likelihood, chains[c].shots()));
-    }
-    chains[c].tell(points, scores);
-  }
-  ++iteration;
-}
-
-bool few_shot_search::state::another_population() const {
-  if (shots.size() == 1 || iteration >= options.iterations) return false;
-  return iteration == 0 || options.tokens == 0 ||
-         tokens + population_tokens() + judging_tokens() <= options.tokens;
-}
-
-void few_shot_search::state::begin_judging() {
-  at = phase::judging;
-  std::set<std::size_t> meet{base_record};
-  const auto count = static_cast<std::size_t>(options.survivors);
-  std::vector<std::size_t> all(shots.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  for (const std::size_t r : contenders(records, main_chain, all, count))
-    meet.insert(r);
-  for (std::size_t f = 0; f < folds.size(); ++f)
-    for (const std::size_t r :
-         contenders(records, f + 1, shots_outside(folds[f], shots.size()),
-                    count))
-      meet.insert(r);
-  judged.assign(meet.begin(), meet.end());
-  for (const std::size_t r : judged)
-    records[r].rewards.assign(shots.size(), 0.0);
-}
-
-void few_shot_search::state::judge_controls() {
-  at = phase::judging_controls;
+void few_shot_search::state::begin_judging(phase next,
+                                           std::vector<std::size_t> whom) {
+  at = next;
   next_judged = 0;
-  judged.clear();
-  for (std::size_t r = 0; r < records.size(); ++r)
-    if (records[r].control && !records[r].likelihood.empty()) {
-      judged.push_back(r);
-      records[r].rewards.assign(shots.size(), 0.0);
-    }
-}
-
-// Of the chain's contenders, on its shots.
-std::size_t few_shot_search::state::winner_of(std::size_t chain) const {
-  const auto& on = chains[chain].shots();
-  return winner(records,
-                contenders(records, chain, on,
-                           static_cast<std::size_t>(options.survivors)),
-                on, by_reward);
-}
-
-// Of the folds.
-std::vector<std::size_t> few_shot_search::state::winners() const {
-  std::vector<std::size_t> out;
-  for (std::size_t f = 0; f < folds.size(); ++f)
-    out.push_back(winner_of(f + 1));
-  return out;
-}
-
-// The base is its own control.
-std::size_t few_shot_search::state::control_of(std::size_t record) const {
-  if (record == base_record) return record;
-  const auto known = first_of.find({records[record].alpha, true});
-  return known == first_of.end() || records[known->second].likelihood.empty()
-             ? base_record
-             : known->second;
+  judged = std::move(whom);
+  for (const std::size_t r : judged)
+    ledger->records()[r].rewards.assign(shots.size(), 0.0);
 }
 
 // All winners meet their controls on the shots.
 void few_shot_search::state::begin_controls() {
   at = phase::controls;
-  auto all = winners();
-  all.push_back(winner_of(main_chain));
-  std::set<candidate> met;
-  for (const std::size_t r : all)
-    if (r != base_record && met.insert(records[r].alpha).second)
-      records.push_back({.alpha = records[r].alpha, .control = true});
-  batch_begin = records.size();
+  controls = ledger->add_controls();
 }
 
 void few_shot_search::state::make_score_work() {
   score_work rows;
   const std::int64_t per_delta = pool->layout().total() * 4;
   std::int64_t bytes = 0;
+  auto& records = ledger->records();
   for (; next_record < records.size(); ++next_record) {
     search_record& record = records[next_record];
-    if (!first_of.emplace(std::pair{record.alpha, record.control}, next_record)
-             .second)
-      continue;
+    if (!ledger->is_first(next_record)) continue;
     auto delta = delta_of(record);
     if (!delta) {  // paper and nuclear: no such mixture
       record.likelihood.assign(shots.size(), nowhere);
@@ -327,7 +149,7 @@ void few_shot_search::state::make_score_work() {
       if (!record.likelihood.empty()) continue;
     }
     if (!rows.rows.empty() && bytes + per_delta > options.delta_bytes) {
-      first_of.erase({record.alpha, record.control});
+      ledger->forget(next_record);
       break;
     }
     bytes += per_delta;
@@ -394,7 +216,7 @@ void few_shot_search::state::make_judging_work() {
     generate_work texts;
     score_work rows;
     for (std::size_t j = begin; j < end; ++j) {
-      const auto delta = delta_of(records[judged[j]]);
+      const auto delta = delta_of(ledger->records()[judged[j]]);
       if (generate)
         ask_generation(judged[j], *delta, texts);
       else
@@ -412,34 +234,39 @@ void few_shot_search::state::make_judging_work() {
   }
 }
 
+// All that was drawn is scored: what next?
+void few_shot_search::state::screen() {
+  if (ledger->records().empty()) return ledger->begin();
+  if (!everything_told) {
+    everything_told = true;
+    if (auto told = ledger->told(); !told) {
+      outcome = told.error();
+      at = phase::ended;
+      return;
+    }
+  }
+  if (ledger->wants_population() && affords_population()) {
+    everything_told = false;
+    ledger->draw_population();
+  } else if (by_reward) {
+    begin_judging(phase::judging, ledger->contending());
+  } else {
+    begin_controls();
+  }
+}
+
 void few_shot_search::state::make_work() {
   if (!started) started = now();
   while (at != phase::ended && !work) {
     if (options.seconds > 0 && elapsed() >= options.seconds) {
       finish(true);
-    } else if (at == phase::screen) {
-      if (next_record < records.size()) {
+    } else if (at == phase::screen || at == phase::controls) {
+      if (next_record < ledger->records().size())
         make_score_work();
-        continue;
-      }
-      if (batch_begin < records.size()) {
-        end_population();
-        batch_begin = records.size();
-        if (at == phase::ended) break;
-      }
-      if (records.empty())
-        begin_screen();
-      else if (another_population())
-        draw_population();
+      else if (at == phase::screen)
+        screen();
       else if (by_reward)
-        begin_judging();
-      else
-        begin_controls();
-    } else if (at == phase::controls) {
-      if (next_record < records.size())
-        make_score_work();
-      else if (by_reward)
-        judge_controls();
+        begin_judging(phase::judging_controls, controls);
       else
         finish(false);
     } else {
@@ -461,31 +288,18 @@ void few_shot_search::state::finish(bool truncated) {
   work.reset();
 }
 
-// The log of the likelihood ratio to the base (or the control, where that is
-// likelier) over all of the one answer.
-double few_shot_search::state::evidence_of(std::size_t record) const {
-  const scoring_row& row = shots.front().reference;
-  return (records[record].likelihood.front() -
-          std::max(records[base_record].likelihood.front(),
-                   records[control_of(record)].likelihood.front())) *
-         static_cast<double>(row.tokens.size() - row.answer_begin);
-}
-
-double few_shot_search::state::evidence_needed() const {
-  return std::log(static_cast<double>(space.experts) / one_shot_level);
-}
-
 few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
   using nlohmann::json;
   few_shot_outcome out;
   out.truncated = truncated;
   out.found.rule = options.rule;
+  const auto& records = ledger->records();
   json cost{{"tokens", tokens},
             {"seconds", elapsed()},
             {"candidates", records.empty() ? 0 : records.size() - 1},
             {"rows", scored_rows},
             {"answers", answers},
-            {"iterations", iteration}};
+            {"iterations", ledger->iteration()}};
   out.cost = cost.dump();
   out.scores = "{}";
   const bool unknown_base =
@@ -497,67 +311,46 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
     return out;
   }
 
-  std::vector<std::size_t> all(shots.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  const std::size_t best = winner_of(main_chain);
-  const bool one_shot = folds.empty();
-  held_out_gain gain, over_control;
-  if (!one_shot) {
-    const auto found = winners();
-    std::vector<std::size_t> bases(found.size(), base_record), controls;
-    for (const std::size_t r : found) controls.push_back(control_of(r));
-    gain = measure_held_out(records, folds, found, bases, by_reward);
-    over_control = measure_held_out(records, folds, found, controls, by_reward);
-  }
-
+  const search_verdict found = ledger->verdict();
+  const auto mean = [](const std::vector<double>& values) {
+    double sum = 0;
+    for (const double v : values) sum += v;
+    return sum / static_cast<double>(values.size());
+  };
   const auto scores_of = [&](std::size_t r) {
-    json scores{{"log_likelihood", mean_over(records[r].likelihood, all)}};
-    if (by_reward) scores["reward"] = mean_over(records[r].rewards, all);
+    json scores{{"log_likelihood", mean(records[r].likelihood)}};
+    if (by_reward) scores["reward"] = mean(records[r].rewards);
     return scores;
   };
   json scores{{"base", scores_of(base_record)},
-              {"best", scores_of(best)},
+              {"best", scores_of(found.best)},
               {"reward", std::string{judge->name()}},
               {"shots", shots.size()}};
-  if (one_shot)
-    scores["evidence"] = {{"nats", evidence_of(best)},
-                          {"needed", evidence_needed()}};
-  else
-    scores["held_out"] = {{"folds", folds.size()},
-                          {"gain", gain.mean},
-                          {"standard_error", gain.standard_error},
-                          {"over_control", over_control.mean},
+  if (ledger->folds() == 0) {
+    scores["evidence"] = {{"nats", found.evidence},
+                          {"needed", found.evidence_needed}};
+  } else {
+    scores["held_out"] = {{"folds", ledger->folds()},
+                          {"gain", found.gain.mean},
+                          {"standard_error", found.gain.standard_error},
+                          {"over_control", found.over_control.mean},
                           {"over_control_standard_error",
-                           over_control.standard_error}};
-  if (by_reward && !one_shot) {
-    scores["held_out"]["reward"] = gain.reward;
-    scores["held_out"]["base_reward"] = gain.base_reward;
+                           found.over_control.standard_error}};
+    if (by_reward) {
+      scores["held_out"]["reward"] = found.gain.reward;
+      scores["held_out"]["base_reward"] = found.gain.base_reward;
+    }
   }
   out.scores = scores.dump();
-  if (best == base_record) {
+  out.reason = found.reason;
+  if (!found.believed) return out;
+  out.delta = *delta_of(records[found.best]);
+  if (out.delta == nullptr) {
     out.reason = "no mixture is better than the base on the examples";
     return out;
   }
-  if (one_shot && evidence_of(best) <= evidence_needed()) {
-    out.reason = "one example is too little evidence against the base";
-    return out;
-  }
-  if (!one_shot && !believed(gain, options.standard_errors)) {
-    out.reason = "no gain over the base on held-out examples";
-    return out;
-  }
-  if (!one_shot && !believed(over_control, options.standard_errors)) {
-    out.reason =
-        "its experts, in another order, gain as much on held-out examples";
-    return out;
-  }
-  out.found = pool->describe(options.rule, records[best].alpha);
-  out.delta = *delta_of(records[best]);
-  out.accepted = out.delta != nullptr;
-  out.reason = !out.accepted
-                   ? "no mixture is better than the base on the examples"
-               : one_shot ? "one example that the base would hardly write"
-                          : "a gain over the base on held-out examples";
+  out.found = pool->describe(options.rule, records[found.best].alpha);
+  out.accepted = true;
   return out;
 }
 
@@ -583,35 +376,16 @@ result<std::unique_ptr<few_shot_search>> few_shot_search::make(
     s.by_reward = s.by_reward || s.judge->evidence(shot.source) !=
                                      reward_evidence::reference_likelihood;
 
-  const std::size_t n = s.shots.size();
-  std::size_t folds =
-      options.folds == 0 ? n
-                         : std::min(n, static_cast<std::size_t>(options.folds));
-  if (n == 1) folds = 0;
-  if (folds > 0) s.folds = make_folds(n, folds, options.seed);
-  s.space = {.experts = s.pool->experts().size(),
-             .per_expert =
-                 options.per_projection ? s.pool->layout().size() : 1};
-  const auto population = static_cast<std::size_t>(options.population);
-  for (std::size_t c = 0; c <= folds; ++c) {
-    const bool main = c == main_chain;
-    s.chains.emplace_back(
-        s.space,
-        shots_outside(main ? std::span<const std::size_t>{}
-                           : std::span{s.folds[c - 1]},
-                      n),
-        main ? population : std::max<std::size_t>(2, population / 4));
-  }
-  std::int64_t candidates = options.population + 1;
-  if (s.tries_each()) {
-    candidates = 1 + static_cast<std::int64_t>(s.space.experts);
-    if (n > 1)
-      for (const search_chain& chain : s.chains)
-        candidates += static_cast<std::int64_t>(chain.population());
-  } else if (auto chosen = s.choose_experts(); !chosen) {
-    return chosen.error();
-  }
-  const std::int64_t first = candidates * s.row_tokens() + s.judging_tokens();
+  const scoring_row& row = s.shots.front().reference;
+  auto ledger = candidate_ledger::make(
+      {.experts = s.pool->experts().size(),
+       .per_expert = options.per_projection ? s.pool->layout().size() : 1},
+      s.shots.size(), s.by_reward, row.tokens.size() - row.answer_begin,
+      options);
+  if (!ledger) return ledger.error();
+  s.ledger = *std::move(ledger);
+  const std::int64_t first =
+      s.ledger->first_candidates() * s.row_tokens() + s.judging_tokens();
   if (options.tokens != 0 && first > options.tokens)
     return error{ec::exhausted,
                  "search.tokens: expected at least " + std::to_string(first) +
@@ -636,7 +410,7 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
   s.scored_rows += static_cast<std::int64_t>(scores.size());
   if (s.at == state::phase::screen || s.at == state::phase::controls) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
-      auto& likelihood = s.records[s.subjects[i].record].likelihood;
+      auto& likelihood = s.ledger->records()[s.subjects[i].record].likelihood;
       likelihood.resize(s.shots.size());
       const double mean = mean_log_probability(scores[i]);
       likelihood[s.subjects[i].shot] = std::isfinite(mean) ? mean : nowhere;
@@ -648,7 +422,7 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
       std::vector<double> means;
       for (std::size_t c = 0; c < shot.choices.size(); ++c)
         means.push_back(mean_log_probability(scores[i++]));
-      s.records[subject.record].rewards[subject.shot] =
+      s.ledger->records()[subject.record].rewards[subject.shot] =
           s.judge->of_likelihoods(means, shot.source);
     }
   }
@@ -688,7 +462,7 @@ result<void> few_shot_search::tell(std::span<const search_answer> answers,
     const asked subject = s.subjects[i];
     s.tokens += static_cast<std::int64_t>(work->requests[i].prompt.size()) +
                 answers[i].tokens;
-    s.records[subject.record].rewards[subject.shot] = *rewards[i];
+    s.ledger->records()[subject.record].rewards[subject.shot] = *rewards[i];
   }
   s.answers += static_cast<std::int64_t>(answers.size());
   s.subjects.clear();
@@ -712,23 +486,14 @@ void few_shot_search::cancel() {
 
 few_shot_progress few_shot_search::progress() const {
   const state& s = *state_;
-  few_shot_progress out{.iteration = s.iteration,
+  few_shot_progress out{.iteration = s.ledger->iteration(),
                         .iterations = s.options.iterations,
-                        .best_log_likelihood = nowhere,
+                        .best_log_likelihood = 0,
                         .base_log_likelihood = 0,
                         .tokens = s.tokens,
                         .seconds = s.elapsed()};
-  if (s.records.empty() || s.records[base_record].likelihood.empty()) {
-    out.best_log_likelihood = 0;
-    return out;
-  }
-  const auto& all = s.chains[main_chain].shots();
-  out.base_log_likelihood =
-      mean_over(s.records[base_record].likelihood, all);
-  out.best_log_likelihood = out.base_log_likelihood;
-  for (const std::size_t r : contenders(s.records, main_chain, all, 1))
-    out.best_log_likelihood = std::max(
-        out.best_log_likelihood, mean_over(s.records[r].likelihood, all));
+  std::tie(out.base_log_likelihood, out.best_log_likelihood) =
+      s.ledger->likelihoods();
   return out;
 }
 
