@@ -124,6 +124,10 @@ std::string route_plan::mixture_key() const {
   return recipe.is_base() ? std::string() : to_json(recipe);
 }
 
+bool is_for_pass_1(std::string_view target) {
+  return target.empty() || target == "auto" || target.starts_with("auto:");
+}
+
 result<route_plan> resolve_route(expert_store& store, std::string_view target,
                                  std::string_view base) {
   if (target == "base") return base_route();

@@ -29,7 +29,10 @@ struct route_plan {
 /// What pass 1 may answer besides the configured labels.
 inline constexpr std::string_view base_label = "other";
 
-/// Where `target` leads (adaptation/query.hpp), but for "" and "auto":
+/// "", "auto", "auto:prompt", "auto:classifier": what pass 1 decides.
+bool is_for_pass_1(std::string_view target);
+
+/// Where any other `target` leads (adaptation/query.hpp):
 /// - "base": the base;
 /// - "expert:NAME[@VERSION]": that expert alone, undiluted;
 /// - "label:L": an adapted task with that label or name, else expert L, else

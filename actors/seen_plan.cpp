@@ -88,8 +88,7 @@ result<std::vector<seen_by>> seen_by_target(expert_store& store,
                                             std::string_view target) {
   std::vector<seen_by> out;
   if (target == "base") return out;
-  if (target.empty() || target == "auto" || target.starts_with("auto:"))
-    return seen_by_all(store);
+  if (is_for_pass_1(target)) return seen_by_all(store);
   constexpr std::string_view expert = "expert:";
   if (target.starts_with(expert)) {
     const auto version = store.get_version(target.substr(expert.size()));
@@ -142,8 +141,7 @@ result<store_evaluation> keep_evaluation(expert_store& store,
                  "evaluation: expected scores as a JSON object"};
   scores["target"] = measured.target;
   record.scores_json = scores.dump();
-  if (measured.target != "auto" && measured.target != "base" &&
-      !measured.target.empty()) {
+  if (measured.target != "base" && !is_for_pass_1(measured.target)) {
     const auto plan = resolve_route(store, measured.target, base);
     if (!plan) return plan.error();
     if (!plan->route.task.empty()) {

@@ -166,6 +166,11 @@ TEST_F(what_was_seen, must_be_known_unless_it_is_waived) {
             "evaluation: expected to know which prompts expert old@1 has "
             "seen, found no record of it");
   EXPECT_TRUE(keep("expert:old", hashes({"new"}), true));
+  // Whatever pass 1 may say.
+  for (const char* target : {"auto", "auto:prompt", "auto:classifier"}) {
+    EXPECT_FALSE(keep(target, hashes({"new"}))) << target;
+    EXPECT_TRUE(keep(target, hashes({"new"}), true)) << target;
+  }
 }
 
 TEST_F(what_was_seen, needs_the_hashes_of_what_was_asked) {
