@@ -46,6 +46,9 @@ function(t2_test name)
   if(NOT test_TIMEOUT)
     set(test_TIMEOUT 600)
   endif()
+  if(T2_SANITIZE)
+    math(EXPR test_TIMEOUT "4 * ${test_TIMEOUT}")
+  endif()
   add_test(NAME ${name} COMMAND t2_test_${name})
   # Tests run small models beside other processes: threads that spin between
   # two loops would take the cores from those who work.
