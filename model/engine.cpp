@@ -291,6 +291,7 @@ struct engine::state {
 
   void advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh) {
     std::vector<std::int64_t> answer_rows, score_rows;
+    std::vector<std::int64_t> scored_under;  // row of score_rows, each target's
     std::vector<std::shared_ptr<answer_unit>> answers;
     std::vector<std::shared_ptr<score_unit>> scored;
     std::vector<token_id> targets;
@@ -307,15 +308,18 @@ struct engine::state {
           answers.push_back(writing);
           answer_rows.push_back(row);
         } else if (score) {
+          scored_under.push_back(static_cast<std::int64_t>(score_rows.size()));
           targets.push_back(score->token_after(p));
           scored.push_back(score);
           score_rows.push_back(row);
         } else if (prompt) {
           for (const auto& [text, token] : prompt->firsts) {
+            scored_under.push_back(
+                static_cast<std::int64_t>(score_rows.size()));
             targets.push_back(token);
             scored.push_back(text);
-            score_rows.push_back(row);
           }
+          score_rows.push_back(row);
         }
         ++row;
       }
@@ -327,7 +331,7 @@ struct engine::state {
     ++counters.steps;
     if (!scored.empty()) {
       const auto log_p = model->network().log_probabilities(
-          pick(hidden_rh, score_rows), targets);
+          pick(hidden_rh, score_rows), scored_under, targets);
       for (std::size_t i = 0; i < scored.size(); ++i)
         scored[i]->score.log_probabilities.push_back(log_p[i]);
       for (const auto& [unit, count] : chunks) {
@@ -348,10 +352,8 @@ struct engine::state {
 
   static at::Tensor pick(const at::Tensor& hidden_rh,
                          std::vector<std::int64_t>& rows) {
-    bool all = static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0);
-    for (std::size_t i = 0; all && i < rows.size(); ++i)
-      all = rows[i] == static_cast<std::int64_t>(i);
-    if (all) return hidden_rh;
+    if (static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0))
+      return hidden_rh;
     const c10::InferenceMode inference;
     return hidden_rh.index_select(
         0, at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},

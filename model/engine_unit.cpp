@@ -67,8 +67,10 @@ std::vector<std::shared_ptr<engine_unit>> plan_scoring(
       const bool whole = std::ranges::all_of(group, [&](const auto& row) {
         return row.answer_begin == length;
       });
-      // A prompt that predicts an answer belongs to its row.
-      if (!whole) --length;
+      // Without that, what predicts an answer belongs to its row.
+      if (!whole)
+        for (const auto& row : group)
+          length = std::min(length, row.answer_begin - 1);
       if (whole || length >= shared_prefix + worth_sharing) {
         auto shared =
             make_prefix(rows[begin], length, root, request->id, urgency);

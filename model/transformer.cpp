@@ -291,7 +291,8 @@ at::Tensor transformer::logits(const at::Tensor& hidden_rh) const {
 }
 
 std::vector<float> transformer::log_probabilities(
-    const at::Tensor& hidden_rh, std::span<const token_id> targets) const {
+    const at::Tensor& hidden_rh, std::span<const std::int64_t> rows,
+    std::span<const token_id> targets) const {
   const c10::InferenceMode inference;
   const auto rows_at_once = std::max<std::int64_t>(
       1, (std::int64_t{32} << 20) / (4 * config_.vocabulary));
@@ -299,17 +300,26 @@ std::vector<float> transformer::log_probabilities(
   out.reserve(targets.size());
   for (std::int64_t b = 0; b < hidden_rh.size(0); b += rows_at_once) {
     const auto count = std::min(rows_at_once, hidden_rh.size(0) - b);
+    std::vector<std::int64_t> places, entries;  // of a row, of a target in it
+    for (std::size_t i = out.size(); i < rows.size() && rows[i] < b + count;
+         ++i) {
+      places.push_back(rows[i] - b);
+      entries.push_back((rows[i] - b) * config_.vocabulary + targets[i]);
+    }
+    if (places.empty()) continue;
     const auto logits_rv =
         head_.apply(hidden_rh.narrow(0, b, count)).to(at::kFloat);
-    const auto chosen = to_index(
-        targets.subspan(static_cast<std::size_t>(b),
-                        static_cast<std::size_t>(count)),
-        device_);
-    const auto log_p = (logits_rv.gather(1, chosen.unsqueeze(1)).squeeze(1) -
-                        at::logsumexp(logits_rv, {1}))
-                           .to(at::kCPU);
+    const auto index = [&](std::vector<std::int64_t>& of) {
+      return at::from_blob(of.data(), {static_cast<std::int64_t>(of.size())},
+                           at::kLong)
+          .to(device_);
+    };
+    const auto log_p =
+        (logits_rv.reshape({-1}).index_select(0, index(entries)) -
+         at::logsumexp(logits_rv, {1}).index_select(0, index(places)))
+            .to(at::kCPU);
     const auto* p = log_p.const_data_ptr<float>();
-    out.insert(out.end(), p, p + count);
+    out.insert(out.end(), p, p + places.size());
   }
   return out;
 }

@@ -45,9 +45,11 @@ class transformer {
 
   /// float32 [rows, V] on the CPU.
   at::Tensor logits(const at::Tensor& hidden_rh) const;
-  /// log p(targets[i]) under row i; the vocabulary's logits of at most about
-  /// 32 MiB exist at a time.
+  /// log p(targets[i]) under row rows[i], rows not falling; each row is
+  /// normalised once, and the vocabulary's logits of at most about 32 MiB exist
+  /// at a time.
   std::vector<float> log_probabilities(const at::Tensor& hidden_rh,
+                                       std::span<const std::int64_t> rows,
                                        std::span<const token_id> targets) const;
 
   /// Runs every adapted row under this plan (tests, benchmarks); none: chosen

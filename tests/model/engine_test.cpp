@@ -233,6 +233,28 @@ TEST_F(engine_on_stories, labels_cost_little_more_than_the_query) {
   }
 }
 
+TEST_F(engine_on_stories, rows_that_share_nothing_or_answer_early_are_scored) {
+  const std::vector<scoring_row> rows{{{5, 6, 7, 8}, 2, nullptr},
+                                      {{9, 6, 7, 8}, 2, nullptr},
+                                      {{9, 6, 7, 8}, 1, nullptr},
+                                      {{9, 6, 7, 8}, 3, nullptr}};
+  engine e{model_, {}};
+  const auto scores_of = [&](std::vector<scoring_row> some) {
+    std::vector<row_score> found;
+    EXPECT_TRUE(e.score(std::move(some), [&](auto scores) {
+      ASSERT_TRUE(scores) << scores.error().message;
+      found = *std::move(scores);
+    }));
+    while (e.step()) {
+    }
+    return found;
+  };
+  const auto together = scores_of(rows);
+  ASSERT_EQ(together.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_NEAR(together[i].sum(), scores_of({rows[i]})[0].sum(), 1e-3) << i;
+}
+
 TEST_F(engine_on_stories, a_cancelled_scoring_of_labels_tells_its_caller_once) {
   engine e{model_, {}};
   int told = 0;
