@@ -33,7 +33,7 @@ def theirs(o, bench, dtype):
         check=True, stdout=subprocess.PIPE, text=True).stdout
     found = json.loads(out.splitlines()[-1])
     return ({row["what"]: row["median"] for row in found["rows"]},
-            found["facts"].get("peak_mb") or found["rows"][0].get("peak_mb"))
+            found["facts"]["peak_rss_mb"])
 
 
 def ours(o, program, dtype, pattern):
