@@ -555,8 +555,8 @@ void controls(std::string& page, const results& r, verdicts& says) {
       }
   page += "**Searches among shuffled experts.** " +
           format("%zu searches by 5 examples among three experts whose z are "
-                 "shuffled:\n%zu would be accepted for a likelihood gain above "
-                 "one standard error alone, %zu were accepted. Of\nthese %zu "
+                 "shuffled:\n%zu gain more than one standard error of likelihood "
+                 "on held-out shots, %zu were accepted. Of\nthese %zu "
                  "answer the test better than the base (the interval lies above "
                  "zero), %zu worse, and\n%zu alike: those and the worse ones "
                  "are false accepts, **%.0f %%** of the searches. In a\nworld of "
