@@ -27,10 +27,16 @@ result<void> runtime_options::validate() const {
                  std::to_string(search.population) + "), found '" +
                  std::to_string(search.survivors) + "'");
   }
-  const std::set<std::string> distinct(route.labels.begin(),
-                                       route.labels.end());
+  std::set<std::string> distinct;  // "name: description"
+  for (const std::string& label : route.labels)
+    distinct.insert(label.substr(0, label.find(':')));
   if (distinct.size() != route.labels.size()) {
     return wrong("route.labels: expected labels that differ, found one twice");
+  }
+  if (route.strategy == "classifier" && route.classifier.empty()) {
+    return wrong(
+        "route.strategy: expected route.classifier to name the expert that "
+        "classifies, found it empty");
   }
   if (distinct.contains("other")) {
     return wrong(

@@ -327,7 +327,12 @@ TEST(options, validate_themselves) {
             "'4'");
   EXPECT_EQ(message({.route = {.labels = {"a", "a"}}}),
             "route.labels: expected labels that differ, found one twice");
-  EXPECT_NE(message({.route = {.labels = {"other"}}}), "no error");
+  EXPECT_EQ(message({.route = {.labels = {"a", "a: with words"}}}),
+            "route.labels: expected labels that differ, found one twice");
+  EXPECT_NE(message({.route = {.labels = {"other: than these"}}}), "no error");
+  EXPECT_EQ(message({.route = {.strategy = "classifier"}}),
+            "route.strategy: expected route.classifier to name the expert that "
+            "classifies, found it empty");
   EXPECT_NE(message({.server = {.socket = std::string(108, 'x')}}), "no error");
 }
 
