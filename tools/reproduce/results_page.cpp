@@ -235,7 +235,7 @@ void table_1(std::string& page, const results& r, verdicts& says) {
            3 * beaten >= 2 * compared && compared > 0,
            format("on %zu of %zu families", beaten, compared),
            "LoRA can write what the base lacks; z can only turn up what is "
-           "there, and it has a fiftieth of the parameters.");
+           "there, and it has a ninth of the parameters.");
 }
 
 void table_2(std::string& page, const results& r, verdicts& says) {
