@@ -126,12 +126,13 @@ struct engine::state {
       emit(*writing, event);
       return;
     }
-    score_unit* scored = dynamic_cast<score_unit*>(&unit);
-    if (auto* prompt = dynamic_cast<prefix_unit*>(&unit);
-        prompt && !prompt->firsts.empty())
-      scored = prompt->firsts.front().text.get();
-    if (!scored) return;
-    auto callback = std::exchange(scored->request->on_scores, nullptr);
+    std::shared_ptr<score_request> request;
+    if (auto* scored = dynamic_cast<score_unit*>(&unit))
+      request = scored->request;
+    else if (auto* prompt = dynamic_cast<prefix_unit*>(&unit))
+      request = prompt->request;
+    if (!request) return;
+    auto callback = std::exchange(request->on_scores, nullptr);
     if (callback) callback(failure);
   }
 
@@ -293,7 +294,7 @@ struct engine::state {
     std::vector<std::int64_t> answer_rows, score_rows;
     std::vector<std::int64_t> scored_under;  // row of score_rows, each target's
     std::vector<std::shared_ptr<answer_unit>> answers;
-    std::vector<std::shared_ptr<score_unit>> scored;
+    std::vector<row_score*> scored;  // of the chunks' requests
     std::vector<token_id> targets;
     std::int64_t row = 0;
     for (const auto& [unit, count] : chunks) {
@@ -310,14 +311,14 @@ struct engine::state {
         } else if (score) {
           scored_under.push_back(static_cast<std::int64_t>(score_rows.size()));
           targets.push_back(score->token_after(p));
-          scored.push_back(score);
+          scored.push_back(&score->request->scores[score->index]);
           score_rows.push_back(row);
         } else if (prompt) {
-          for (const auto& [text, token] : prompt->firsts) {
+          for (const auto& first_token : prompt->firsts) {
             scored_under.push_back(
                 static_cast<std::int64_t>(score_rows.size()));
-            targets.push_back(token);
-            scored.push_back(text);
+            targets.push_back(first_token.token);
+            scored.push_back(&prompt->request->scores[first_token.row]);
           }
           score_rows.push_back(row);
         }
@@ -333,14 +334,16 @@ struct engine::state {
       const auto log_p = model->network().log_probabilities(
           pick(hidden_rh, score_rows), scored_under, targets);
       for (std::size_t i = 0; i < scored.size(); ++i)
-        scored[i]->score.log_probabilities.push_back(log_p[i]);
+        scored[i]->log_probabilities.push_back(log_p[i]);
       for (const auto& [unit, count] : chunks) {
         if (unit->pending() > 0) continue;
-        if (auto score = std::dynamic_pointer_cast<score_unit>(unit))
-          finish_score(score);
-        else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get()))
-          for (const auto& [text, token] : prompt->firsts)
-            if (text->capacity == 0) finish_score(text);
+        if (auto* score = dynamic_cast<score_unit*>(unit.get())) {
+          of(unit->urgency).remove(unit);
+          finish_row(*score->request);
+        } else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get())) {
+          for (const auto& first_token : prompt->firsts)
+            if (first_token.whole) finish_row(*prompt->request);
+        }
       }
     }
     for (const auto& [unit, count] : chunks)
@@ -361,10 +364,7 @@ struct engine::state {
                .to(hidden_rh.device()));
   }
 
-  void finish_score(const std::shared_ptr<score_unit>& unit) {
-    of(unit->urgency).remove(unit);
-    auto& request = *unit->request;
-    request.scores[unit->index] = std::move(unit->score);
+  static void finish_row(score_request& request) {
     if (--request.missing > 0) return;
     auto callback = std::exchange(request.on_scores, nullptr);
     if (callback) callback(std::move(request.scores));

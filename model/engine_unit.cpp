@@ -74,7 +74,10 @@ std::vector<std::shared_ptr<engine_unit>> plan_scoring(
       if (whole || length >= shared_prefix + worth_sharing) {
         auto shared =
             make_prefix(rows[begin], length, root, request->id, urgency);
-        if (whole) prompt = shared;
+        if (whole) {
+          prompt = shared;
+          prompt->request = request;
+        }
         units.push_back(shared);
         parent = std::move(shared);
       }
@@ -90,7 +93,9 @@ std::vector<std::shared_ptr<engine_unit>> plan_scoring(
       unit->tokens = std::move(rows[begin].tokens);
       if (prompt)
         prompt->firsts.push_back(
-            {unit, unit->tokens[rows[begin].answer_begin]});
+            {.row = begin,
+             .token = unit->tokens[rows[begin].answer_begin],
+             .whole = unit->tokens.size() == rows[begin].answer_begin + 1});
       unit->last_token = unit->tokens.back();
       unit->tokens.pop_back();
       if (parent) unit->start = static_cast<std::int64_t>(parent->tokens.size());

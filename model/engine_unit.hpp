@@ -58,7 +58,6 @@ struct score_unit : engine_unit {
   std::size_t index = 0;  // of the row in the request
   std::int64_t answer_begin = 1;
   token_id last_token = 0;
-  row_score score;
 
   bool wants(std::int64_t position) const override {
     return position + 1 >= answer_begin;
@@ -73,9 +72,11 @@ struct score_unit : engine_unit {
 /// position predicts the first answer token of each.
 struct prefix_unit : engine_unit {
   struct first_token {
-    std::shared_ptr<score_unit> text;
+    std::size_t row = 0;  // of the request
     token_id token = 0;
+    bool whole = false;   // it is all of the row's answer
   };
+  std::shared_ptr<score_request> request;  // of firsts
   std::vector<first_token> firsts;
 
   bool wants(std::int64_t position) const override {

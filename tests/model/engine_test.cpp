@@ -255,6 +255,36 @@ TEST_F(engine_on_stories, rows_that_share_nothing_or_answer_early_are_scored) {
     EXPECT_NEAR(together[i].sum(), scores_of({rows[i]})[0].sum(), 1e-3) << i;
 }
 
+TEST_F(engine_on_stories, scoring_labels_for_ever_holds_no_memory) {
+  engine e{model_, {.kv_bytes = 1 << 20}};
+  for (token_id query = 5; query < 405; ++query) {
+    const std::vector<token_id> asked{1, 2, 3, query, 5, 6, 7, 8, 9, 10};
+    std::vector<scoring_row> rows(3, {asked, asked.size(), nullptr});
+    for (token_id label = 0; label < 3; ++label)
+      rows[static_cast<std::size_t>(label)].tokens.push_back(300 + label);
+    rows[2].tokens.push_back(310);
+    bool told = false;
+    ASSERT_TRUE(e.score(
+        rows,
+        [&](result<std::vector<row_score>> scores) {
+          told = true;
+          EXPECT_TRUE(scores) << scores.error().message;
+        },
+        priority::live, 3));
+    while (e.step()) {
+    }
+    ASSERT_TRUE(told);
+  }
+  // The instruction alone stays.
+  const auto kept = e.statistics().kv_bytes_used;
+  engine fresh{model_, {.kv_bytes = 1 << 20}};
+  ASSERT_TRUE(fresh.score({{{1, 2, 3, 4}, 3, nullptr}, {{1, 2, 3, 5}, 3, nullptr}},
+                          [](auto) {}, priority::live, 2));
+  while (fresh.step()) {
+  }
+  EXPECT_LE(kept, 2 * fresh.statistics().kv_bytes_used);
+}
+
 TEST_F(engine_on_stories, a_cancelled_scoring_of_labels_tells_its_caller_once) {
   engine e{model_, {}};
   int told = 0;
