@@ -196,6 +196,17 @@ TEST_F(engine_on_stories, shared_beginnings_do_not_change_scores) {
   EXPECT_EQ(cost(before, between) - cost(between, after), shared);
 }
 
+std::vector<row_score> scores_of(engine& e, std::vector<scoring_row> rows) {
+  std::vector<row_score> found;
+  EXPECT_TRUE(e.score(std::move(rows), [&](auto scores) {
+    ASSERT_TRUE(scores) << scores.error().message;
+    found = *std::move(scores);
+  }));
+  while (e.step()) {
+  }
+  return found;
+}
+
 TEST_F(engine_on_stories, labels_cost_little_more_than_the_query) {
   scoring_row row{*model_->text()->encode("Once upon a time, there was", true),
                   0, nullptr};
@@ -206,16 +217,6 @@ TEST_F(engine_on_stories, labels_cost_little_more_than_the_query) {
     rows.back().tokens.push_back(label);
   }
   rows.back().tokens.push_back(340);  // one label has a second token
-  const auto scores_of = [](engine& e, std::vector<scoring_row> some) {
-    std::vector<row_score> found;
-    EXPECT_TRUE(e.score(std::move(some), [&](auto scores) {
-      ASSERT_TRUE(scores) << scores.error().message;
-      found = *std::move(scores);
-    }));
-    while (e.step()) {
-    }
-    return found;
-  };
   engine e{model_, {}};
   const auto together = scores_of(e, rows);
   const auto done = e.statistics();
@@ -239,20 +240,10 @@ TEST_F(engine_on_stories, rows_that_share_nothing_or_answer_early_are_scored) {
                                       {{9, 6, 7, 8}, 1, nullptr},
                                       {{9, 6, 7, 8}, 3, nullptr}};
   engine e{model_, {}};
-  const auto scores_of = [&](std::vector<scoring_row> some) {
-    std::vector<row_score> found;
-    EXPECT_TRUE(e.score(std::move(some), [&](auto scores) {
-      ASSERT_TRUE(scores) << scores.error().message;
-      found = *std::move(scores);
-    }));
-    while (e.step()) {
-    }
-    return found;
-  };
-  const auto together = scores_of(rows);
+  const auto together = scores_of(e, rows);
   ASSERT_EQ(together.size(), rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i)
-    EXPECT_NEAR(together[i].sum(), scores_of({rows[i]})[0].sum(), 1e-3) << i;
+    EXPECT_NEAR(together[i].sum(), scores_of(e, {rows[i]})[0].sum(), 1e-3) << i;
 }
 
 TEST_F(engine_on_stories, scoring_labels_for_ever_holds_no_memory) {
