@@ -14,7 +14,7 @@ namespace t2 {
 namespace {
 
 /// `auto:classifier` and the like, which pass 1 decides.
-result<std::string> pass_1_target(const session& here) {
+std::string pass_1_target(const session& here) {
   const std::string by = here.arguments().get<std::string>("by");
   return by == "auto" ? by : "auto:" + by;
 }
@@ -76,13 +76,12 @@ result<exit_code> route_file(session& here, const api_client& api,
 }
 
 result<exit_code> route(session& here) {
-  const auto target = pass_1_target(here);
-  if (!target) return target.error();
+  const std::string target = pass_1_target(here);
   const bool file = here.arguments().get<bool>("file");
   const auto api = here.ready_api();
   if (!api) return api.error();
-  return file ? route_file(here, **api, *target, here.positional(0))
-              : route_text(here, **api, *target);
+  return file ? route_file(here, **api, target, here.positional(0))
+              : route_text(here, **api, target);
 }
 
 }  // namespace
