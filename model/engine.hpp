@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -94,6 +95,10 @@ struct engine_options {
 };
 
 struct engine_statistics {
+  /// Bounds of step_rows: steps of at most 1, 2, 4, … sequences; the last counts
+  /// the others.
+  static constexpr std::array<std::int64_t, 8> row_bounds{1,  2,  4,  8,
+                                                          16, 32, 64, 128};
   std::uint64_t steps = 0;
   std::uint64_t prefill_tokens = 0;
   std::uint64_t decode_tokens = 0;
@@ -103,6 +108,12 @@ struct engine_statistics {
   std::int64_t kv_bytes_used = 0;
   std::int64_t dense_bytes_used = 0;
   std::uint64_t dense_builds = 0;
+  std::int64_t kv_bytes_budget = 0;
+  std::uint64_t prompt_tokens = 0;         // of prompts that were begun
+  std::uint64_t prompt_tokens_cached = 0;  // of them, found in the prefix cache
+  std::uint64_t preemptions = 0;  // sequences whose cache was taken away
+  std::array<std::uint64_t, 5> plan_steps{};  // steps by linear_plan
+  std::array<std::uint64_t, row_bounds.size() + 1> step_rows{};
 };
 
 /// Runs answers and scores under any mixture of rows, one packed step after

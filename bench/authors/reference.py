@@ -30,9 +30,9 @@ HERE = Path(__file__).resolve().parent
 BENCHES = dict(
     svd=adaptation.bench_svd, compose=adaptation.bench_compose,
     cem=adaptation.bench_cem, reinforce=adaptation.bench_reinforce,
-    two_pass=adaptation.bench_two_pass, decode=serving.bench_decode,
-    peft=serving.bench_peft)
-NEED_REFERENCE = {"compose", "cem", "reinforce", "two_pass", "all"}
+    two_pass=adaptation.bench_two_pass, hidden=adaptation.bench_hidden,
+    decode=serving.bench_decode, peft=serving.bench_peft)
+NEED_REFERENCE = {"compose", "cem", "reinforce", "two_pass", "hidden", "all"}
 
 
 def run_one(args):
