@@ -249,6 +249,7 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   copies dense;
   auto plan = choose_plan(deltas, dense);
   if (!plan) return plan.error();
+  ++plan_steps_[static_cast<std::size_t>(*plan)];
   const step_context context{deltas, *plan, std::move(dense), step.weights};
   const auto& rotary_tables = rotary(positions);
   const auto window = config_.sliding_window.value_or(0);

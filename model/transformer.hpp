@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,6 +58,8 @@ class transformer {
   void force_plan(std::optional<linear_plan> plan) { forced_ = plan; }
   void set_dense_budget(std::int64_t bytes) { dense_ = dense_copies{bytes}; }
   const dense_copies& dense() const { return dense_; }
+  /// Steps by the plan that their adapted rows ran under.
+  const std::array<std::uint64_t, 5>& plan_steps() const { return plan_steps_; }
   /// Builds the dense copy of a mixture now, e.g. before its first query.
   result<void> warm(const delta_ref& delta);
 
@@ -93,6 +96,7 @@ class transformer {
   c10::ScalarType dtype_;
   c10::Device device_;
   std::optional<linear_plan> forced_;
+  std::array<std::uint64_t, 5> plan_steps_{};
   dense_copies dense_{std::int64_t{1} << 30};
 
   at::Tensor embedding_vh_;  // as stored
