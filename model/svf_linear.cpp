@@ -41,6 +41,11 @@ result<void> svf_linear::load_factors(const svd_cache& cache,
     if (!loaded) return loaded.error();
     factors.push_back(*std::move(loaded));
   }
+  set_factors(std::move(factors));
+  return {};
+}
+
+void svf_linear::set_factors(std::vector<svd_factors> factors) {
   std::vector<at::Tensor> v_rn, s_r;
   for (const auto& f : factors) {
     v_rn.push_back(f.v_nr.t());
@@ -50,7 +55,6 @@ result<void> svf_linear::load_factors(const svd_cache& cache,
   s_r_ = at::cat(s_r, 0).to(device_);
   v_ = linear_weight{at::cat(v_rn, 0).to(device_).to(dtype_)};
   factors_ = std::move(factors);
-  return {};
 }
 
 std::vector<at::Tensor> svf_linear::materialise_plain(

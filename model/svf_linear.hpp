@@ -38,6 +38,9 @@ class svf_linear {
   /// Loads U, s and V out of the cache (decomposing what it lacks).
   result<void> load_factors(const svd_cache& cache, const checkpoint& weights);
 
+  /// The same with factors at hand, one for each part: float32, on the CPU.
+  void set_factors(std::vector<svd_factors> factors);
+
   /// W' = W + U diag(d) Vᵀ for the parts' d in one vector [R].
   linear_weight materialise(const at::Tensor& d_r) const;
   /// The same, one plain matrix for each part, in the compute type.

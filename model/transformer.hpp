@@ -14,6 +14,7 @@
 #include "model/kernels.hpp"
 #include "model/linear_plan.hpp"
 #include "model/model_config.hpp"
+#include "model/plan_costs.hpp"
 #include "model/svd_cache.hpp"
 #include "model/svf_linear.hpp"
 #include "text/tokenizer.hpp"
@@ -53,9 +54,12 @@ class transformer {
                                        std::span<const std::int64_t> rows,
                                        std::span<const token_id> targets) const;
 
-  /// Runs every adapted row under this plan (tests, benchmarks); none: chosen
-  /// by step_plan().
+  /// Runs every adapted row under this plan (tests, benchmarks); none: the
+  /// cheapest by costs().
   void force_plan(std::optional<linear_plan> plan) { forced_ = plan; }
+  /// What plans are chosen by; an estimate until it is set.
+  void set_costs(plan_costs costs) { costs_ = std::move(costs); }
+  const plan_costs& costs() const { return costs_; }
   void set_dense_budget(std::int64_t bytes) { dense_ = dense_copies{bytes}; }
   const dense_copies& dense() const { return dense_; }
   /// Steps by the plan that their adapted rows ran under.
@@ -86,6 +90,9 @@ class transformer {
   transformer(const model_config& config, const checkpoint& weights,
               const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
   result<linear_plan> choose_plan(const step_deltas& deltas, copies& dense);
+  bool find_copies(const step_deltas& deltas, copies& dense);
+  void rent(const step_deltas& deltas, const linear_set& adapted,
+            double saved_seconds);
   dense_copies::weights build_dense(const singular_delta& delta) const;
   at::Tensor apply(std::size_t linear, const at::Tensor& x_tn,
                    const step_context& context) const;
@@ -98,6 +105,7 @@ class transformer {
   std::optional<linear_plan> forced_;
   std::array<std::uint64_t, 5> plan_steps_{};
   dense_copies dense_{std::int64_t{1} << 30};
+  plan_costs costs_;
 
   at::Tensor embedding_vh_;  // as stored
   at::Tensor head_vh_;       // as stored

@@ -67,6 +67,7 @@ TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
   const auto reference = run(linear_plan::factored);
   for (const auto plan : {std::optional{linear_plan::dense},
                           std::optional{linear_plan::delta},
+                          std::optional{linear_plan::grouped_dense},
                           std::optional<linear_plan>{}}) {
     const auto found = run(plan);
     for (std::int64_t row = 0; row < found.size(0); ++row) {
@@ -152,8 +153,8 @@ TEST(dense_copies, keep_the_hottest_under_a_budget_and_earn_their_place) {
   EXPECT_NE(copies.find("a"), nullptr);
   EXPECT_NE(copies.find("c"), nullptr);
   EXPECT_EQ(copies.bytes(), 2 * 8 * 8 * 4);
-  EXPECT_EQ(copies.charge("d", 10), 10);
-  EXPECT_EQ(copies.charge("d", 5), 15);
+  EXPECT_EQ(copies.charge("d", 0.5), 0.5);
+  EXPECT_EQ(copies.charge("d", 0.25), 0.75);
 }
 
 }  // namespace
