@@ -47,6 +47,7 @@ engine_loader make_engine_loader(const model_settings& model,
         *loaded,
         engine_options{.kv_bytes = settings.kv_bytes,
                        .dense_bytes = settings.dense_bytes,
+                       .delta_rank = settings.delta_rank,
                        .step_tokens = settings.step_tokens,
                        .max_sequences = settings.max_sequences,
                        .max_context = settings.max_context});

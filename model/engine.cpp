@@ -50,6 +50,7 @@ engine::state::state(std::shared_ptr<language_model> m, engine_options o)
       pool(model->config(), model->dtype(), model->device(),
            options.kv_bytes) {
   model->network().set_dense_budget(options.dense_bytes);
+  model->network().set_delta_rank(options.delta_rank);
 }
 
 void engine::state::enqueue(std::shared_ptr<engine_unit> unit) {

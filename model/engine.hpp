@@ -90,6 +90,7 @@ class engine_job {
 struct engine_options {
   std::int64_t kv_bytes = std::int64_t{1} << 30;
   std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
+  std::int64_t delta_rank = 0;  // of live rows (transformer::set_delta_rank)
   std::int64_t step_tokens = 512;      // prefill and decode tokens of a step
   std::int64_t max_sequences = 64;     // rows decoding at once
   std::int64_t max_context = 4096;     // prompt and answer of one sequence

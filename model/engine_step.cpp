@@ -41,6 +41,10 @@ result<at::Tensor> engine::state::forward(std::vector<chunk>& chunks) {
     return c.unit->delta ? c.unit->delta->digest() : std::string{};
   });
   packed_step step;
+  // What a search believes is exact.
+  step.may_truncate = std::ranges::all_of(chunks, [](const chunk& c) {
+    return c.unit->urgency == priority::live;
+  });
   for (const auto& [unit, count] : chunks) {
     const auto begin = static_cast<std::int64_t>(step.tokens.size());
     const auto from = unit->tokens.begin() +

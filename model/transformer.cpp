@@ -222,11 +222,45 @@ result<linear_plan> transformer::choose_plan(const step_deltas& deltas,
   return find_copies(deltas, dense) ? with_copies : cheapest;
 }
 
+void transformer::set_delta_rank(std::int64_t rank) {
+  delta_rank_ = rank;
+  thin_of_.clear();
+  thin_.clear();
+}
+
+/// Makes sure that thin_ covers the mixtures of a step. It covers those of the
+/// last steps too, so that rows may come and go.
+void transformer::use_thin(const step_deltas& deltas) {
+  constexpr std::size_t most = 32;
+  std::vector<delta_ref> fresh;
+  for (const auto& delta : deltas.distinct())
+    if (std::ranges::none_of(thin_of_, [&](const delta_ref& known) {
+          return known->digest() == delta->digest();
+        }))
+      fresh.push_back(delta);
+  if (fresh.empty()) return;
+  if (thin_of_.size() + fresh.size() > most) {
+    thin_of_ = deltas.distinct();
+  } else {
+    thin_of_.insert(thin_of_.end(), fresh.begin(), fresh.end());
+  }
+  const std::vector<std::int64_t> one(thin_of_.size(), 1);
+  const step_deltas all{config_, thin_of_, one, device_};
+  thin_.assign(linears_.size(), {});
+  for (std::size_t i = 0; i < linears_.size(); ++i) {
+    const auto& linear = linears_[i];
+    const auto d_gr =
+        all.columns(linear.layer(), linear.first_kind(), linear.ranks());
+    if (d_gr.defined()) thin_[i] = linear.thin(d_gr, delta_rank_);
+  }
+}
+
 struct transformer::step_context {
   const step_deltas& deltas;
   linear_plan plan;
   copies dense;
   const dense_copies::weights* given;
+  bool thin;
 };
 
 at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
@@ -256,7 +290,8 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
   return c.plan == linear_plan::factored
              ? linear.apply_factored(x_tn, d_gr, c.deltas.rows())
              : linear.apply_delta(x_tn, d_gr, c.deltas.rows(),
-                                  c.deltas.first_adapted());
+                                  c.deltas.first_adapted(),
+                                  c.thin ? &thin_[i] : nullptr);
 }
 
 result<at::Tensor> transformer::forward(const packed_step& step) {
@@ -271,8 +306,16 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   copies dense;
   auto plan = choose_plan(deltas, dense);
   if (!plan) return plan.error();
+  const bool thin = delta_rank_ > 0 && step.may_truncate &&
+                    (*plan == linear_plan::factored ||
+                     *plan == linear_plan::delta);
+  if (thin) {
+    plan = linear_plan::delta;
+    use_thin(deltas);
+  }
   ++plan_steps_[static_cast<std::size_t>(*plan)];
-  const step_context context{deltas, *plan, std::move(dense), step.weights};
+  const step_context context{deltas, *plan, std::move(dense), step.weights,
+                             thin};
   const auto& rotary_tables = rotary(positions);
   const auto window = config_.sliding_window.value_or(0);
 

@@ -31,6 +31,8 @@ struct packed_step {
   /// Weights that all spans run under in place of their deltas' (training:
   /// the W' of the parameters of a step); null: none.
   const dense_copies::weights* weights = nullptr;
+  /// May run truncated (set_delta_rank).
+  bool may_truncate = false;
 };
 
 /// The decoder of the Llama family over packed steps. Weights are immutable;
@@ -57,6 +59,10 @@ class transformer {
   /// Runs every adapted row under this plan (tests, benchmarks); none: the
   /// cheapest by costs().
   void force_plan(std::optional<linear_plan> plan) { forced_ = plan; }
+  /// Steps that may, run adapted rows without a dense copy on the `rank`
+  /// directions of each projection in which the mixtures in use move most: an
+  /// approximation (docs/benchmarks.md has its price). 0: exact.
+  void set_delta_rank(std::int64_t rank);
   /// What plans are chosen by; an estimate until it is set.
   void set_costs(plan_costs costs) { costs_ = std::move(costs); }
   const plan_costs& costs() const { return costs_; }
@@ -86,6 +92,7 @@ class transformer {
  private:
   using copies = std::vector<std::shared_ptr<const dense_copies::weights>>;
   struct step_context;
+  void use_thin(const step_deltas& deltas);
 
   transformer(const model_config& config, const checkpoint& weights,
               const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
@@ -106,6 +113,9 @@ class transformer {
   std::array<std::uint64_t, 5> plan_steps_{};
   dense_copies dense_{std::int64_t{1} << 30};
   plan_costs costs_;
+  std::int64_t delta_rank_ = 0;
+  std::vector<delta_ref> thin_of_;     // the mixtures that thin_ is made for
+  std::vector<thin_factors> thin_;     // one for each linear that they adapt
 
   at::Tensor embedding_vh_;  // as stored
   at::Tensor head_vh_;       // as stored

@@ -468,6 +468,31 @@ TEST_F(engine_on_stories, a_beginning_is_computed_once_for_each_mixture) {
   EXPECT_LT(cost(system + "she saw a cat.", mixture), kv_page::tokens + 1);
 }
 
+TEST_F(engine_on_stories, all_directions_are_exact_and_searches_always_are) {
+  const auto several = [&](std::int64_t rank) {
+    engine e{model_, {.dense_bytes = 0, .delta_rank = rank}};
+    std::vector<heard> all(4);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      auto r = request("Once upon a time", random_delta(static_cast<int>(i)));
+      listen(r, all[i]);
+      EXPECT_TRUE(e.submit(std::move(r)));
+    }
+    while (e.step()) {
+    }
+    std::vector<scoring_row> rows(2, {{1, 5, 6, 7, 8, 9}, 2, random_delta(1)});
+    rows[1].delta = random_delta(2);
+    const auto scores = scores_of(e, rows);
+    std::string text;
+    for (const auto& h : all) text += h.text + "\n";
+    return std::pair{text, scores[0].sum() + scores[1].sum()};
+  };
+  const auto [exact, score] = several(0);
+  EXPECT_EQ(several(1 << 20).first, exact);
+  const auto [truncated, same_score] = several(2);
+  EXPECT_NE(truncated, exact);
+  EXPECT_NEAR(same_score, score, 1e-3);
+}
+
 TEST_F(engine_on_stories, answers_to_one_prompt_share_it) {
   engine e{model_, {}};
   std::vector<heard> all(4);
