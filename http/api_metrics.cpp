@@ -64,7 +64,8 @@ void write_engine(metrics_text& out, const engine_report& engine) {
   out.family("t2_engine_step_sequences", "histogram",
              "Sequences in one packed step");
   out.histogram(engine.step_bounds, engine.step_sequences);
-  out.family("t2_engine_tokens_total", "counter", "Tokens computed, by purpose");
+  out.family("t2_engine_tokens_total", "counter",
+             "Tokens computed, by purpose");
   const std::string prefill = "prefill", decode = "decode", scored = "scored";
   out.sample(static_cast<double>(engine.prefill_tokens),
              {{"purpose", prefill}});
@@ -78,8 +79,8 @@ void write_engine(metrics_text& out, const engine_report& engine) {
   counter("t2_engine_preemptions_total",
           "Sequences whose cache was taken away for a while",
           engine.preemptions);
-  counter("t2_engine_dense_builds_total", "Dense copies of adapted weights made",
-          engine.dense_builds);
+  counter("t2_engine_dense_builds_total",
+          "Dense copies of adapted weights made", engine.dense_builds);
   gauge("t2_engine_sequences_running", "Sequences with keys and values",
         engine.running);
   gauge("t2_engine_sequences_waiting", "Sequences that wait for room",

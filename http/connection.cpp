@@ -15,6 +15,7 @@
 
 #include "config/logging.hpp"
 #include "http/error_form.hpp"
+#include "http/refusals.hpp"
 #include "http/response_text.hpp"
 
 namespace t2 {
@@ -41,17 +42,6 @@ std::string media_type(std::string_view field) {
   field = field.substr(0, field.find(';'));
   while (!field.empty() && field.back() == ' ') field.remove_suffix(1);
   return lower(field);
-}
-
-http_reply refusal(int status, const error& why) {
-  http_reply whole = error_reply(why);
-  whole.status = status;
-  return whole;
-}
-
-http_reply body_too_large() {
-  return refusal(
-      413, {ec::invalid_argument, "the body is larger than this path takes"});
 }
 
 std::string_view view(boost::beast::string_view text) {
@@ -132,6 +122,7 @@ asio::awaitable<bool> connection::serve_one() {
 /// body; if so, its bytes are reserved.
 std::optional<http_reply> connection::admit() {
   const auto& head = parser_->get();
+  bodiless_ = head.method() == http::verb::head;
   const std::string_view target = view(head.target());
   if (target.empty() || target.front() != '/') {
     return refusal(
@@ -147,8 +138,10 @@ std::optional<http_reply> connection::admit() {
   if (verdict.refusal) return *std::move(verdict.refusal);
   caller_ = std::move(verdict.caller);
 
-  const std::size_t limit =
+  std::size_t limit =
       std::max(room_.limits.body_bytes, route ? route->body_bytes : 0);
+  // Strangers have nothing to say that takes room.
+  if (caller_.scope == http_scope::open) limit = room_.limits.header_bytes;
   std::uint64_t promised = parser_->chunked() ? limit : 0;
   if (const auto length = parser_->content_length()) promised = *length;
   if (promised > limit) return body_too_large();
@@ -164,6 +157,7 @@ std::optional<http_reply> connection::admit() {
 asio::awaitable<bool> connection::read_request() {
   parser_.emplace();
   counted_as_ = {"other", "other"};
+  bodiless_ = false;
   begun_ = std::chrono::steady_clock::now();
   parser_->header_limit(static_cast<std::uint32_t>(room_.limits.header_bytes));
   parser_->body_limit(boost::none);  // admit() knows it
@@ -171,7 +165,7 @@ asio::awaitable<bool> connection::read_request() {
   const auto [no_header, header_bytes] =
       co_await http::async_read_header(stream_, buffer_, *parser_, to_tuple);
   if (no_header) {
-    const auto why = explain(no_header);
+    const auto why = explain(no_header, timed_out_, room_.limits);
     co_return co_await refuse(why);
   }
   chunked_ = parser_->get().version() >= 11;
@@ -187,7 +181,7 @@ asio::awaitable<bool> connection::read_request() {
   const auto [no_body, body_bytes] =
       co_await http::async_read(stream_, buffer_, *parser_, to_tuple);
   if (no_body) {
-    const auto why = explain(no_body);
+    const auto why = explain(no_body, timed_out_, room_.limits);
     co_return co_await refuse(why);
   }
   deadline_.cancel();
@@ -266,7 +260,7 @@ asio::awaitable<bool> connection::write_answers() {
     keep_alive_ = keep_alive_ && !room_.draining;
     if (ready.whole) {
       status_ = ready.whole->status;
-      const std::string whole = print_reply(*ready.whole, keep_alive_);
+      const std::string whole = print_reply(*ready.whole, keep_alive_, !bodiless_);
       const bool sent = co_await write(whole);
       co_return sent;
     }
@@ -307,29 +301,6 @@ asio::awaitable<bool> connection::write(const std::string& bytes) {
   co_return !failed;
 }
 
-/// What is said about a request that could not be read; nothing where the peer
-/// is gone.
-std::optional<http_reply> connection::explain(error_code reason) const {
-  const auto limit = std::to_string(room_.limits.header_bytes);
-  if (timed_out_) {
-    return refusal(408, {ec::deadline, "the request did not arrive in time"});
-  }
-  if (reason == http::error::header_limit ||
-      reason == http::error::buffer_overflow) {
-    return refusal(431, {ec::invalid_argument,
-                         "expected a header of at most " + limit + " bytes"});
-  }
-  if (reason == http::error::body_limit) return body_too_large();
-  const auto& of_http =
-      http::make_error_code(http::error::bad_method).category();
-  if (reason.category() != of_http || reason == http::error::end_of_stream ||
-      reason == http::error::partial_message) {
-    return std::nullopt;
-  }
-  return refusal(400, {ec::invalid_argument,
-                       "expected HTTP/1.1, found: " + reason.message()});
-}
-
 /// Answers what is not served, and ends the connection.
 asio::awaitable<bool> connection::refuse(
     const std::optional<http_reply>& what) {
@@ -337,7 +308,7 @@ asio::awaitable<bool> connection::refuse(
   keep_alive_ = false;
   status_ = what->status;
   count();
-  const std::string bytes = print_reply(*what, keep_alive_);
+  const std::string bytes = print_reply(*what, keep_alive_, !bodiless_);
   const bool sent = co_await write(bytes);
   if (sent) co_await linger();
   co_return false;

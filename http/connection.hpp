@@ -46,7 +46,6 @@ class connection : public std::enable_shared_from_this<connection> {
   boost::asio::awaitable<void> linger();
 
   std::optional<http_reply> admit();
-  std::optional<http_reply> explain(boost::system::error_code reason) const;
   std::string in_body(const std::string& data) const;
   void count() const;
   void arm(std::chrono::milliseconds time);
@@ -65,6 +64,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::pair<std::string, std::string> counted_as_;  // method and path
   std::chrono::steady_clock::time_point begun_;
   int status_ = 0;
+  bool bodiless_ = false;  // HEAD: its answer has no body
   bool idle_ = true;
   bool timed_out_ = false;
   bool keep_alive_ = false;

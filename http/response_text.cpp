@@ -20,13 +20,14 @@ std::string print_head(int status, const std::string& content_type,
          "\r\nConnection: " + (keep_alive ? "keep-alive" : "close") + "\r\n";
 }
 
-std::string print_reply(const http_reply& whole, bool keep_alive) {
+std::string print_reply(const http_reply& whole, bool keep_alive,
+                        bool with_body) {
   std::string text = print_head(whole.status, whole.content_type, keep_alive);
   for (const auto& [name, value] : whole.headers) {
     text += name + ": " + value + "\r\n";
   }
   text += "Content-Length: " + std::to_string(whole.body.size()) + "\r\n\r\n";
-  return text + whole.body;
+  return with_body ? text + whole.body : text;
 }
 
 std::string print_chunk(const std::string& data) {

@@ -38,9 +38,9 @@ void serving_metrics::write(metrics_text& out) const {
              "Requests that have ended; 499: the client left first");
   for (const auto& [of, count] : requests_) {
     const auto& [method, path, status] = of;
-    out.sample(static_cast<double>(count), {{"method", method},
-                                            {"path", path},
-                                            {"status", std::to_string(status)}});
+    const auto code = std::to_string(status);
+    out.sample(static_cast<double>(count),
+               {{"method", method}, {"path", path}, {"status", code}});
   }
   out.family("t2_http_request_seconds", "histogram",
              "From a request's header to the end of its answer");

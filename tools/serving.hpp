@@ -29,11 +29,11 @@ inline result<std::optional<tcp_settings>> tcp_settings_of(
   if (options.listen.empty()) return std::optional<tcp_settings>();
   if (options.tls_certificate.empty() != options.tls_key.empty()) {
     const bool key = options.tls_key.empty();
-    return error{ec::invalid_argument,
-                 std::string(key ? "server.tls_key" : "server.tls_certificate") +
-                     ": expected a file beside " +
-                     (key ? "server.tls_certificate" : "server.tls_key") +
-                     ", found none"};
+    const std::string missing = key ? "tls_key" : "tls_certificate";
+    const std::string given = key ? "tls_certificate" : "tls_key";
+    return error{ec::invalid_argument, "server." + missing +
+                                           ": expected a file beside server." +
+                                           given + ", found none"};
   }
   auto listen = parse_host_port(options.listen);
   if (!listen) return listen.error();

@@ -233,6 +233,24 @@ TEST_F(tcp_server, asks_for_a_key_before_it_reads_a_body) {
   EXPECT_TRUE(has(ask(request("POST /administer", root)), "administer|root|"));
 }
 
+TEST_F(tcp_server, takes_no_large_body_from_a_stranger) {
+  use_keys();
+  limits_.header_bytes = 500;
+  limits_.body_bytes = 2000;
+  start();
+  const std::string body(1000, 'x');
+  const std::string user = "Authorization: Bearer user-0123456789ab\r\n";
+  EXPECT_TRUE(ask(request("GET /open", "", body)).starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(has(ask(request("GET /open", user, body)), "use|user||0|xxx"));
+}
+
+TEST_F(tcp_server, an_answer_to_head_has_no_body) {
+  start();
+  const auto heard = ask(request("HEAD /open"));
+  EXPECT_TRUE(heard.starts_with("HTTP/1.1 405 ")) << heard;
+  EXPECT_TRUE(heard.ends_with("\r\n\r\n")) << heard;
+}
+
 TEST_F(tcp_server, limits_hold_on_tcp_too) {
   limits_.header_time = std::chrono::milliseconds(50);
   limits_.body_time = std::chrono::milliseconds(50);
@@ -349,7 +367,7 @@ TEST_F(tcp_server, names_the_certificate_or_key_that_is_not_right) {
   tcp_.certificate_key = tcp_.certificate;
   const auto no_key = try_start();
   ASSERT_FALSE(no_key);
-  EXPECT_TRUE(has(no_key.error().message, "server.tls_key: ")) << no_key.error().message;
+  EXPECT_TRUE(has(no_key.error().message, "server.tls_key: "));
   tcp_.certificate = folder_ / "nothing.pem";
   const auto none = try_start();
   ASSERT_FALSE(none);
