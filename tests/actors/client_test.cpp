@@ -228,6 +228,29 @@ TEST_F(client_with_a_real_model, streams_the_answer_that_a_bare_engine_gives) {
   EXPECT_EQ(report->fingerprint, (*model)->fingerprint());
 }
 
+TEST_F(client_with_a_real_model, reports_what_its_engine_has_done) {
+  client& c = start();
+  const auto before = wait<engine_report>(c, &client::statistics);
+  ASSERT_TRUE(before) << before.error().message;
+  EXPECT_EQ(before->decode_tokens, 0u);
+  const auto whole = asking(c, short_query()).wait();
+  ASSERT_TRUE(whole.last);
+  const auto after = wait<engine_report>(c, &client::statistics);
+  ASSERT_TRUE(after);
+  // The first token comes with the last of the prompt.
+  EXPECT_EQ(static_cast<std::int64_t>(after->decode_tokens),
+            whole.last->answer_tokens - 1);
+  EXPECT_GE(after->prefill_tokens + after->prompt_tokens_cached,
+            static_cast<std::uint64_t>(whole.last->prompt_tokens));
+  EXPECT_GT(after->steps, 0u);
+  EXPECT_EQ(after->running, 0);
+  EXPECT_EQ(after->step_sequences.size(), after->step_bounds.size() + 1);
+  std::vector<std::string> plans;
+  for (const auto& [plan, steps] : after->plan_steps) plans.push_back(plan);
+  EXPECT_NE(std::ranges::find(plans, "base"), plans.end());
+  EXPECT_NE(std::ranges::find(plans, "delta"), plans.end());
+}
+
 TEST_F(client_with_a_real_model, adapts_a_task_once_and_answers_from_the_store) {
   client* c = &start();
   const auto dialogue = train(*c, "dialogue", "\"Hello!\" said the cat.");
