@@ -85,15 +85,18 @@ import json, sys
 folder, rate, code, answers, stopped = sys.argv[1:]
 load = json.load(open(f"{folder}/load.json"))
 memory = [list(map(int, line.split())) for line in open(f"{folder}/memory")]
-after_a_minute = next((size for at, size in memory if at >= 60), None)
+at_minute = {}
+for at, size in memory:
+    at_minute.setdefault(at // 60, size)
 print(json.dumps({
     "rate": float(rate), "seconds": load["seconds"],
     "requests": load["requests"], "dropped": load["dropped"],
     "misbehaved": load["misbehaved"], "check": load["check"],
     "requests_per_second": load["requests_per_second"],
     "latency_ms": load["latency_ms"], "first_problem": load["first_problem"],
-    "rss": {"first": memory[0][1], "minute_1": after_a_minute,
-            "end": memory[-1][1], "most": max(size for _, size in memory)},
+    "rss": {"first": memory[0][1], "minute_1": at_minute.get(1),
+            "end": memory[-1][1], "most": max(size for _, size in memory),
+            "by_minute": list(at_minute.values())},
     "bench_exit": int(code), "answers_afterwards": answers == "true",
     "stopped_in_order": int(stopped) == 0}, indent=2))
 sys.exit(0 if int(code) == 0 and answers == "true" and int(stopped) == 0 else 1)

@@ -20,6 +20,7 @@ router make_api(client& actors, api_options options) {
   add_expert_routes(routes, actors);
   add_evaluation_routes(routes, actors);
   add_store_routes(routes, actors);
+  add_page_routes(routes);
   return routes;
 }
 

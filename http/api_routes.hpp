@@ -22,6 +22,8 @@ void add_expert_routes(router& routes, client& actors);
 void add_evaluation_routes(router& routes, client& actors);
 void add_store_routes(router& routes, client& actors);
 void add_state_routes(router& routes, client& actors);
+/// The dashboard.
+void add_page_routes(router& routes);
 
 using exchange_ref = std::shared_ptr<exchange>;
 
