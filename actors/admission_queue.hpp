@@ -12,9 +12,11 @@
 
 namespace t2 {
 
-/// Who may run, who waits, and whose time is over. First come, first served;
-/// both the running and the waiting are bounded. Knows numbers of requests
-/// only, and no clock. One thread.
+/// Who may run, who waits, and whose time is over. Both the running and the
+/// waiting are bounded. Of those that wait, one of the flow (a task, say) with
+/// the fewest running goes next, first come, first served within it: a task that
+/// floods the queue does not keep another one out. Knows numbers only, and no
+/// clock. One thread.
 class admission_queue {
  public:
   using request = std::uint64_t;
@@ -24,7 +26,8 @@ class admission_queue {
       : running_limit_(running_limit), waiting_limit_(waiting_limit) {}
 
   /// Lets a request wait. ec::busy: as many wait as may.
-  result<void> enter(request r, std::optional<time_point> deadline);
+  result<void> enter(request r, std::optional<time_point> deadline,
+                     std::uint64_t flow = 0);
   /// The one that may run now, if any.
   std::optional<request> next();
   /// It has ended, or was given up while it waited. False: it is not here.
@@ -42,8 +45,14 @@ class admission_queue {
 
  private:
   std::size_t running_limit_, waiting_limit_;
+  struct entry {
+    std::optional<time_point> deadline;
+    std::uint64_t flow = 0;
+    bool runs = false;
+  };
   std::deque<request> waiting_;
-  std::map<request, std::optional<time_point>> entries_;  // both kinds
+  std::map<request, entry> entries_;  // both kinds
+  std::map<std::uint64_t, std::size_t> running_of_;  // by flow; none: 0
 };
 
 }  // namespace t2

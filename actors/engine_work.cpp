@@ -145,6 +145,7 @@ void engine_work::answer(engine& on, ticket t, const answer_request& request,
        .urgency = priority::live,
        .deadline = request.deadline,
        .stream = 0,
+       .flow = request.flow,
        .on_event = [stream, finish](const generation_event& event) {
          if (auto outcome = stream->on(event)) (*finish)(std::move(*outcome));
        }});

@@ -8,6 +8,7 @@
 #include "actors/kept_promise.hpp"
 #include "config/logging.hpp"
 #include "model/language_model.hpp"
+#include "model/transformer.hpp"
 
 namespace t2 {
 namespace {
@@ -39,10 +40,14 @@ engine_loader make_engine_loader(const model_settings& model,
       at::set_num_threads(
           settings.threads > 0 ? static_cast<int>(settings.threads) : 1);
     }
+    (*loaded)->network().set_costs(plan_costs::load_or_measure(
+        model.svd_cache, (*loaded)->config(), (*loaded)->dtype(),
+        (*loaded)->device()));
     auto runner = std::make_unique<engine>(
         *loaded,
         engine_options{.kv_bytes = settings.kv_bytes,
                        .dense_bytes = settings.dense_bytes,
+                       .delta_rank = settings.delta_rank,
                        .step_tokens = settings.step_tokens,
                        .max_sequences = settings.max_sequences,
                        .max_context = settings.max_context});

@@ -58,6 +58,7 @@ struct answer_request {
   delta_ref delta;
   std::optional<steady_time> deadline;
   answer_sink_ref sink;
+  std::uint64_t flow = 0;  // whose share of the engine it takes
 };
 using answer_request_ref = shared<answer_request>;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <utility>
 
 #include "actors/internal_ticket.hpp"
@@ -24,6 +25,11 @@ error down(const char* whom) {
 }
 error late() {
   return {ec::deadline, "the deadline passed before the answer was complete"};
+}
+
+/// Queries for one target share what there is with those for another.
+std::uint64_t flow_of(const query& question) {
+  return std::hash<std::string>{}(question.target);
 }
 
 }  // namespace
@@ -65,7 +71,7 @@ void task_dispatcher_state::ask(ticket t, const query_ref& question,
   const steady_time deadline =
       self_->clock().now() +
       std::chrono::duration_cast<steady_time::duration>(limit);
-  if (const auto in = queue_->enter(t, deadline); !in) {
+  if (const auto in = queue_->enter(t, deadline, flow_of(*question)); !in) {
     return refuse(in.error());
   }
   queries_[t] = {.question = question, .sink = sink, .deadline = deadline};
@@ -283,7 +289,8 @@ void task_dispatcher_state::answer(ticket t, live_query& q,
                      .route = q.route,
                      .delta = delta,
                      .deadline = q.deadline,
-                     .sink = q.sink});
+                     .sink = q.sink,
+                     .flow = flow_of(*q.question)});
   self_->request(peers_->engine, caf::infinite, answer_atom_v, t,
                  answer_request_ref(std::move(request)))
       .then(resume<answer_part>(

@@ -50,7 +50,8 @@ delta_ref random_delta(std::uint64_t seed, svf_targets targets) {
 /// Runs one step of `rows` decoding rows, each after 64 tokens of prompt.
 class decode_step {
  public:
-  decode_step(std::int64_t rows, const std::vector<delta_ref>& deltas)
+  decode_step(std::int64_t rows, const std::vector<delta_ref>& deltas,
+              bool truncate = false)
       : pool_(model()->config(), model()->dtype(), model()->device(),
               std::int64_t{8} << 30) {
     packed_step prompt;
@@ -71,6 +72,7 @@ class decode_step {
       step_.logit_rows.push_back(r);
     }
     (void)*model()->network().forward(prompt);
+    step_.may_truncate = truncate;
   }
 
   void run(std::int64_t position) {
@@ -129,6 +131,31 @@ BENCHMARK(decode_mixtures)
     ->Args({3, 8, 1})
     ->Args({2, 8, 2})
     ->Args({3, 8, 2})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// The truncated delta plan: 32 rows over 8 mixtures, `rank` directions each.
+void decode_truncated(benchmark::State& state) {
+  std::vector<delta_ref> deltas;
+  for (std::uint64_t i = 0; i < 8; ++i)
+    deltas.push_back(random_delta(i, svf_targets::all));
+  auto& net = model()->network();
+  net.force_plan(linear_plan::delta);
+  net.set_delta_rank(state.range(0));
+  decode_step step{32, deltas, true};
+  std::int64_t position = 0;
+  for (auto _ : state) step.run(position++);
+  net.force_plan({});
+  net.set_delta_rank(0);
+  count_rows(state, 32);
+}
+BENCHMARK(decode_truncated)
+    ->ArgName("rank")
+    ->Arg(36)
+    ->Arg(72)
+    ->Arg(144)
+    ->Arg(288)
+    ->Arg(0)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

@@ -118,6 +118,13 @@ std::vector<runtime_option> build() {
                .help = "memory for dense adapted weights, least recently used "
                        "leave first; 0: keep none",
                .most = 64 * tebibyte}),
+      declare(&o::engine, &engine_settings::delta_rank,
+              {.name = "engine.delta_rank",
+               .kind = kind::integer,
+               .help = "of each projection only so many singular values move "
+                       "where a batch has several mixtures: faster and "
+                       "approximate; 0: all, exact",
+               .most = 1 << 20}),
       declare(&o::engine, &engine_settings::step_tokens,
               {.name = "engine.step_tokens",
                .kind = kind::integer,

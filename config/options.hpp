@@ -31,6 +31,7 @@ struct engine_settings {
   std::int64_t threads = 0;                 // 0: all cores
   std::int64_t kv_bytes = 1 * gibibyte;     // KV cache
   std::int64_t dense_bytes = 1 * gibibyte;  // LRU of dense adapted weights
+  std::int64_t delta_rank = 0;              // directions that move; 0: all
   std::int64_t step_tokens = 512;           // tokens of one packed step
   std::int64_t max_context = 4096;          // tokens of one sequence
   std::int64_t max_sequences = 64;          // live at once

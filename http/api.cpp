@@ -22,6 +22,7 @@ router make_api(client& actors, api_options options) {
   add_store_routes(routes, actors);
   add_metrics_routes(routes, actors, options);
   add_document_routes(routes);
+  add_page_routes(routes);
   grant_access(routes);
   return routes;
 }

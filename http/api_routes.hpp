@@ -27,6 +27,8 @@ void add_metrics_routes(router& routes, client& actors,
 void add_document_routes(router& routes);
 /// Says who may call which of the routes that were added.
 void grant_access(router& routes);
+/// The dashboard.
+void add_page_routes(router& routes);
 
 using exchange_ref = std::shared_ptr<exchange>;
 

@@ -31,6 +31,8 @@ class http_client {
 
   explicit http_client(settings chosen) : settings_(std::move(chosen)) {}
 
+  const settings& chosen() const { return settings_; }
+
   /// `target`: path and query, encoded. ec::not_found or ec::unavailable when
   /// nobody listens; an HTTP status is no error here.
   result<client_reply> request(

@@ -29,13 +29,12 @@ std::shared_ptr<const dense_copies::weights> dense_copies::put(
   return entries_.front().copy;
 }
 
-std::int64_t dense_copies::charge(const std::string& digest,
-                                  std::int64_t tokens) {
+double dense_copies::charge(const std::string& digest, double seconds) {
   // A search passes thousands of mixtures through here once each.
   constexpr std::size_t remembered = 1024;
   if (charged_.size() >= remembered && !charged_.contains(digest))
     charged_.clear();
-  return charged_[digest] += tokens;
+  return charged_[digest] += seconds;
 }
 
 }  // namespace t2

@@ -26,9 +26,9 @@ class dense_copies {
   std::shared_ptr<const weights> put(const std::string& digest, weights copy);
 
   /// Ski rental: a mixture has earned its copy when what its rows have paid
-  /// without one reaches the copy's price. Adds `tokens` rows to what mixture
+  /// without one reaches the copy's price. Adds seconds to what mixture
   /// `digest` has paid and returns the sum.
-  std::int64_t charge(const std::string& digest, std::int64_t tokens);
+  double charge(const std::string& digest, double seconds);
 
   std::int64_t bytes() const { return bytes_; }
   std::uint64_t builds() const { return builds_; }
@@ -44,7 +44,7 @@ class dense_copies {
   std::uint64_t builds_ = 0;
   std::list<entry> entries_;  // most recently used first
   std::unordered_map<std::string, std::list<entry>::iterator> index_;
-  std::unordered_map<std::string, std::int64_t> charged_;
+  std::unordered_map<std::string, double> charged_;
 };
 
 }  // namespace t2

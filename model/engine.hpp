@@ -55,6 +55,9 @@ struct generation_request {
   /// Number of this answer in the random stream (sampling.hpp): equal seeds
   /// and streams repeat an answer in any batch.
   std::uint64_t stream = 0;
+  /// Whose share of the engine it takes: flows that want more than there is get
+  /// the same part of each step.
+  std::uint64_t flow = 0;
   /// Called on the engine's thread, in order; must not call the engine.
   std::function<void(const generation_event&)> on_event = {};
 };
@@ -87,6 +90,7 @@ class engine_job {
 struct engine_options {
   std::int64_t kv_bytes = std::int64_t{1} << 30;
   std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
+  std::int64_t delta_rank = 0;  // of live rows (transformer::set_delta_rank)
   std::int64_t step_tokens = 512;      // prefill and decode tokens of a step
   std::int64_t max_sequences = 64;     // rows decoding at once
   std::int64_t max_context = 4096;     // prompt and answer of one sequence
@@ -105,7 +109,8 @@ struct engine_statistics {
   std::uint64_t scored_tokens = 0;
   std::int64_t running = 0;  // sequences with a KV cache
   std::int64_t waiting = 0;
-  std::int64_t kv_bytes_used = 0;
+  std::int64_t kv_bytes_used = 0;    // by sequences that are computed or kept
+  std::int64_t kv_bytes_cached = 0;  // by pages that wait to be found again
   std::int64_t dense_bytes_used = 0;
   std::uint64_t dense_builds = 0;
   std::int64_t kv_bytes_budget = 0;
@@ -119,6 +124,16 @@ struct engine_statistics {
 /// Runs answers and scores under any mixture of rows, one packed step after
 /// the other. Owns the KV cache; knows no threads: one thread calls everything
 /// (in the daemon, the generation_engine actor).
+///
+/// **A step** takes one token of every answer that is being written, then
+/// chunks of prompts, up to step_tokens; where prompts want more than that, each
+/// flow gets the same share.
+///
+/// **The cache** is handed out page by page. Whole pages of live answers stay
+/// when they are done, for prompts with the same beginning under the same
+/// mixture, until the room is needed: least recently used first. When there is
+/// none left, the youngest sequence gives its pages up (background before live)
+/// and is computed again later; the oldest always goes on.
 class engine {
  public:
   engine(std::shared_ptr<language_model> model, engine_options options);

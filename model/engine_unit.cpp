@@ -43,6 +43,15 @@ std::size_t common_beginning(std::span<const scoring_row> rows) {
 
 }  // namespace
 
+void score_unit::start_over() {
+  engine_unit::start_over();
+  // What the parent's last position told stays.
+  auto& known = request->scores[index].log_probabilities;
+  const auto told = std::max<std::int64_t>(0, start + 1 - answer_begin);
+  if (static_cast<std::int64_t>(known.size()) > told)
+    known.resize(static_cast<std::size_t>(told));
+}
+
 std::vector<std::shared_ptr<engine_unit>> plan_scoring(
     std::vector<scoring_row> rows, const std::shared_ptr<score_request>& request,
     priority urgency, std::size_t shared_prefix,

@@ -9,6 +9,7 @@
 #include "model/answer.hpp"
 #include "model/engine.hpp"
 #include "model/kv_cache.hpp"
+#include "model/prefix_cache.hpp"
 
 namespace t2 {
 
@@ -25,7 +26,9 @@ struct engine_unit {
   std::vector<token_id> tokens;  // all, also the parent's
   std::int64_t start = 0;
   std::int64_t computed = 0;  // tokens whose keys are stored, from 0 on
-  std::int64_t capacity = 0;  // tokens the cache must hold beyond `start`
+  std::int64_t capacity = 0;  // tokens the cache holds at most beyond `start`
+  std::uint64_t arrival = 0;  // later ones give way to earlier ones
+  std::uint64_t flow = 0;     // whose share of a step it takes
   std::shared_ptr<engine_unit> parent;
   std::shared_ptr<kv_sequence> kv;
 
@@ -34,6 +37,11 @@ struct engine_unit {
   }
   /// Whether the hidden state at `position` is wanted.
   virtual bool wants(std::int64_t position) const = 0;
+  /// Forgets what was computed: the cache is needed for others.
+  virtual void start_over() {
+    kv.reset();
+    computed = start;
+  }
 };
 
 /// An answer being written.
@@ -41,6 +49,10 @@ struct answer_unit : engine_unit {
   generation_request request;
   answer text{nullptr, {}};
   std::int64_t prompt_size = 0;
+  // Whole pages that are in the prefix cache, and the key behind them.
+  std::int64_t cached_pages = 0;
+  prefix_key cached_key{};
+  bool counted = false;  // among the prompts
 
   std::int64_t answer_tokens() const {
     return static_cast<std::int64_t>(tokens.size()) - prompt_size;
@@ -62,6 +74,7 @@ struct score_unit : engine_unit {
   bool wants(std::int64_t position) const override {
     return position + 1 >= answer_begin;
   }
+  void start_over() override;
   token_id token_after(std::int64_t position) const {
     const auto next = static_cast<std::size_t>(position + 1);
     return next < tokens.size() ? tokens[next] : last_token;
@@ -78,9 +91,10 @@ struct prefix_unit : engine_unit {
   };
   std::shared_ptr<score_request> request;  // of firsts
   std::vector<first_token> firsts;
+  bool told = false;  // firsts have their scores
 
   bool wants(std::int64_t position) const override {
-    return !firsts.empty() &&
+    return !firsts.empty() && !told &&
            position + 1 == static_cast<std::int64_t>(tokens.size());
   }
 };

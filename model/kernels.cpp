@@ -140,12 +140,13 @@ T2_CLONES void scale_task(bf16* p, const float* d, int64_t stride,
 
 // --- rotate_and_store ------------------------------------------------------
 
-/// One token: q rotated in place, k rotated into a column of keys, v copied.
+/// One token: q rotated in place, k rotated into a column of a page's keys, v
+/// copied into its values.
 template <class T>
 T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
                             T* keys, T* values, int64_t heads,
-                            int64_t kv_heads, int64_t dim, int64_t key_stride,
-                            int64_t value_stride, int64_t slot) {
+                            int64_t kv_heads, int64_t dim, int64_t slot) {
+  constexpr auto key_stride = kv_page::tokens;
   const int64_t half = dim / 2;
   for (int64_t h = 0; h < heads; ++h) {
     T* x = qkv + h * dim;
@@ -165,28 +166,28 @@ T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
           static_cast<T>(b * cos[i] + a * sin[i]);
     }
     const T* v = qkv + (heads + kv_heads + h) * dim;
-    std::copy_n(v, dim, values + (h * value_stride + slot) * dim);
+    std::copy_n(v, dim, values + (h * kv_page::tokens + slot) * dim);
   }
 }
 
 // --- attend ----------------------------------------------------------------
 
-/// A run of keys of one sequence in the chain: positions [first, last).
+/// Positions [first, last) of a sequence, in the first slots of a page.
 template <class T>
 struct key_segment {
-  const T* keys;    // [dim, stride] of this layer and head
-  const T* values;  // [., dim]
-  int64_t stride, first, last;
+  const T* keys;    // [dim, page] of this layer and head
+  const T* values;  // [page, dim]
+  int64_t first, last;
 };
 
 /// Scores of `Q` queries against keys [j, j + 16) of a segment.
 template <int Q, class T>
 T2_INLINE void score_block(const float* const (&q)[Q], const T* keys,
-                           int64_t stride, int64_t dim, float* const (&out)[Q]) {
+                           int64_t dim, float* const (&out)[Q]) {
   f16 acc[Q];
   for (int i = 0; i < Q; ++i) acc[i] = simd::splat(0);
   for (int64_t d = 0; d < dim; ++d) {
-    const f16 k = simd::load(keys + d * stride);
+    const f16 k = simd::load(keys + d * kv_page::tokens);
     for (int i = 0; i < Q; ++i) acc[i] += k * q[i][d];
   }
   for (int i = 0; i < Q; ++i) simd::store(out[i], acc[i]);
@@ -214,7 +215,7 @@ T2_INLINE void attend_queries(const float* const (&q)[Q],
     for (int64_t j = first; j < last; j += lanes) {
       float* rows[Q];
       for (int i = 0; i < Q; ++i) rows[i] = scores + i * width + (j - low);
-      score_block<Q>(q, seg.keys + (j - seg.first), seg.stride, dim, rows);
+      score_block<Q>(q, seg.keys + (j - seg.first), dim, rows);
     }
   }
   float total[Q];
@@ -422,16 +423,15 @@ void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
         [&](int64_t first, int64_t last) {
           for (int64_t s = first; s < last; ++s) {
             const auto& span = spans[static_cast<std::size_t>(s)];
-            auto& kv = *span.sequence;
-            auto keys = kv.keys_lkdc().select(0, layer);
-            auto values = kv.values_lkcd().select(0, layer);
             for (auto t = span.begin; t < span.end; ++t) {
               const auto position = span.position + (t - span.begin);
+              const auto& at = span.sequence->own(position);
+              const auto offset = layer * kv_heads * dim * kv_page::tokens;
               rotate_token(rows + t * width, cos + position * (dim / 2),
-                           sin + position * (dim / 2), keys.data_ptr<T>(),
-                           values.data_ptr<T>(), heads, kv_heads, dim,
-                           keys.stride(1), values.size(1),
-                           position - kv.start());
+                           sin + position * (dim / 2),
+                           static_cast<T*>(at.page->keys) + offset,
+                           static_cast<T*>(at.page->values) + offset, heads,
+                           kv_heads, dim, position - at.first);
             }
           }
         });
@@ -479,20 +479,15 @@ at::Tensor attend(const at::Tensor& qkv_tn,
             const auto& [span, head, begin, end] =
                 tasks[static_cast<std::size_t>(i)];
             segments.clear();
-            int64_t upper = span->position + (span->end - span->begin);
-            for (const kv_sequence* kv = span->sequence; kv; kv = kv->parent()) {
-              // Narrowing tensors here would cost more than the attention.
-              const auto& keys = kv->keys_lkdc();
-              const auto& values = kv->values_lkcd();
-              segments.push_back(
-                  {keys.template const_data_ptr<T>() + layer * keys.stride(0) +
-                       head * keys.stride(1),
-                   values.template const_data_ptr<T>() +
-                       layer * values.stride(0) + head * values.stride(1),
-                   keys.stride(2), kv->start(), upper});
-              upper = kv->start();
+            const auto upper = span->position + (span->end - span->begin);
+            const auto offset =
+                (layer * kv_heads + head) * dim * kv_page::tokens;
+            for (const auto& at : span->sequence->segments()) {
+              if (at.first >= upper) break;
+              segments.push_back({static_cast<const T*>(at.page->keys) + offset,
+                                  static_cast<const T*>(at.page->values) + offset,
+                                  at.first, std::min(at.last, upper)});
             }
-            std::reverse(segments.begin(), segments.end());
             attend_task(attend_task_arguments<T>{
                 .q = rows + begin * width + head * group * dim,
                 .out = y + begin * heads * dim + head * group * dim,

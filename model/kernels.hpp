@@ -45,9 +45,8 @@ struct rotary_table {
   at::Tensor cos_pd, sin_pd;
 };
 
-/// Tokens [begin, end) of a step are consecutive tokens of one sequence; the
-/// first has position `position`, and its keys go to slot position −
-/// sequence->start().
+/// Tokens [begin, end) of a step are consecutive tokens of one sequence, which
+/// has room for them; the first has position `position`.
 struct attention_span {
   std::int64_t begin = 0, end = 0;
   std::int64_t position = 0;
@@ -64,8 +63,7 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
                                 const rotary_table& rotary, std::int64_t layer,
                                 std::int64_t heads, std::int64_t kv_heads);
 
-/// Causal attention of every span over its sequence and the sequence's parents
-/// up to its own position; `window` > 0 hides keys further back than that.
+/// Causal attention of every span over its sequence up to its own position; `window` > 0 hides keys further back than that.
 /// Returns [T, Q] of qkv's type.
 at::Tensor attend(const at::Tensor& qkv_tn,
                   std::span<const attention_span> spans, std::int64_t layer,

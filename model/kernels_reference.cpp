@@ -21,16 +21,15 @@ at::Tensor rotate(const at::Tensor& x_thd, const at::Tensor& cos_td,
 }
 
 /// Keys [K heads, D, n] and values [K heads, n, D] of positions [0, n).
-std::pair<at::Tensor, at::Tensor> gather(const kv_sequence* kv, int64_t layer,
+std::pair<at::Tensor, at::Tensor> gather(const kv_sequence& kv, int64_t layer,
                                          int64_t end) {
   std::vector<at::Tensor> keys, values;
-  for (; kv; kv = kv->parent()) {
-    const auto length = end - kv->start();
-    keys.insert(keys.begin(),
-                kv->keys_lkdc().select(0, layer).narrow(2, 0, length));
-    values.insert(values.begin(),
-                  kv->values_lkcd().select(0, layer).narrow(1, 0, length));
-    end = kv->start();
+  for (const auto& at : kv.segments()) {
+    if (at.first >= end) break;
+    const auto length = std::min(at.last, end) - at.first;
+    keys.push_back(at.page->keys_lkdp.select(0, layer).narrow(2, 0, length));
+    values.push_back(
+        at.page->values_lkpd.select(0, layer).narrow(1, 0, length));
   }
   return {at::cat(keys, 2), at::cat(values, 1)};
 }
@@ -78,13 +77,20 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
     const auto sin = rotary.sin_pd.narrow(0, span.position, count);
     auto q = rows.narrow(1, 0, heads);
     q.copy_(rotate(q, cos, sin));
-    auto& kv = *span.sequence;
-    const auto slot = span.position - kv.start();
-    const auto k = rotate(rows.narrow(1, heads, kv_heads), cos, sin);
-    kv.keys_lkdc().select(0, layer).narrow(2, slot, count).copy_(
-        k.permute({1, 2, 0}));
-    kv.values_lkcd().select(0, layer).narrow(1, slot, count).copy_(
-        rows.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1));
+    const auto k_kdt =
+        rotate(rows.narrow(1, heads, kv_heads), cos, sin).permute({1, 2, 0});
+    const auto v_ktd =
+        rows.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1);
+    for (int64_t t = 0; t < count;) {
+      const auto& at = span.sequence->own(span.position + t);
+      const auto slot = span.position + t - at.first;
+      const auto length = std::min(count - t, kv_page::tokens - slot);
+      at.page->keys_lkdp.select(0, layer).narrow(2, slot, length).copy_(
+          k_kdt.narrow(2, t, length));
+      at.page->values_lkpd.select(0, layer).narrow(1, slot, length).copy_(
+          v_ktd.narrow(1, t, length));
+      t += length;
+    }
   }
 }
 
@@ -97,7 +103,7 @@ at::Tensor attend_reference(const at::Tensor& qkv_tn,
   for (const auto& span : spans) {
     const auto count = span.end - span.begin;
     const auto end = span.position + count;
-    auto [keys, values] = gather(span.sequence, layer, end);
+    auto [keys, values] = gather(*span.sequence, layer, end);
     keys = keys.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
     values = values.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
     const auto q = qkv_tn.narrow(0, span.begin, count)

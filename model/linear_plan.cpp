@@ -13,6 +13,7 @@ std::string_view to_string(linear_plan plan) {
     case linear_plan::dense: return "dense";
     case linear_plan::factored: return "factored";
     case linear_plan::delta: return "delta";
+    case linear_plan::grouped_dense: return "grouped-dense";
   }
   return "unknown";
 }

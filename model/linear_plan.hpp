@@ -19,7 +19,10 @@ namespace t2 {
 ///   dense     W' x, W' materialised once and kept (one hot mixture)
 ///   factored  ((x V) ⊙ (s + d)) Uᵀ: no W at all, any number of mixtures
 ///   delta     W x + ((x V) ⊙ d) Uᵀ: rows of the base pay nothing more
-enum class linear_plan : std::uint8_t { base, dense, factored, delta };
+///   grouped_dense  the dense plan for the rows of each mixture by themselves
+enum class linear_plan : std::uint8_t {
+  base, dense, factored, delta, grouped_dense
+};
 
 std::string_view to_string(linear_plan plan);
 

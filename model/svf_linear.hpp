@@ -13,6 +13,14 @@
 
 namespace t2 {
 
+/// Factors of some of a linear map's singular directions, for thin products.
+struct thin_factors {
+  at::Tensor index_k;            // which of the map's R; undefined: all
+  linear_weight v;               // [K, N]
+  std::vector<linear_weight> u;  // [M of a part, K of the part]
+  std::vector<std::int64_t> ranks;  // K of each part
+};
+
 /// The projections of a layer that read the same input (q k v; o; gate up;
 /// down) as one linear map, with what the plans need beside W: the factors U,
 /// s, V once a layout uses them.
@@ -33,10 +41,13 @@ class svf_linear {
   projection_kind first_kind() const { return parts_.front().where.kind; }
   std::int64_t ranks() const { return ranks_; }
   std::int64_t base_bytes() const { return base_.bytes(); }
-  bool has_factors() const { return v_.defined(); }
+  bool has_factors() const { return full_.v.defined(); }
 
   /// Loads U, s and V out of the cache (decomposing what it lacks).
   result<void> load_factors(const svd_cache& cache, const checkpoint& weights);
+
+  /// The same with factors at hand, one for each part: float32, on the CPU.
+  void set_factors(std::vector<svd_factors> factors);
 
   /// W' = W + U diag(d) Vᵀ for the parts' d in one vector [R].
   linear_weight materialise(const at::Tensor& d_r) const;
@@ -49,10 +60,14 @@ class svf_linear {
   at::Tensor apply_dense(const at::Tensor& x_tn, const linear_weight& w) const;
   at::Tensor apply_factored(const at::Tensor& x_tn, const at::Tensor& d_gr,
                             std::span<const std::int32_t> rows) const;
-  /// Rows before `first` are the base's.
+  /// Rows before `first` are the base's. `thin`: only these directions move;
+  /// the weights are off by what d has in the others (‖ΔW‖² = Σ d²).
   at::Tensor apply_delta(const at::Tensor& x_tn, const at::Tensor& d_gr,
-                         std::span<const std::int32_t> rows,
-                         std::int64_t first) const;
+                         std::span<const std::int32_t> rows, std::int64_t first,
+                         const thin_factors* thin = nullptr) const;
+
+  /// Of each part the `rank` directions in which a row of d_gr moves most.
+  thin_factors thin(const at::Tensor& d_gr, std::int64_t rank) const;
 
   const std::vector<part>& parts() const { return parts_; }
   /// Factors of one part as cached: float32, on the CPU.
@@ -60,8 +75,8 @@ class svf_linear {
 
  private:
   at::Tensor with_bias(at::Tensor y_tm) const;
-  at::Tensor low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
-                      const at::Tensor& shift_r,
+  at::Tensor low_rank(const thin_factors& by, const at::Tensor& x_tn,
+                      const at::Tensor& d_gk, const at::Tensor& shift_k,
                       std::span<const std::int32_t> rows) const;
 
   std::vector<part> parts_;
@@ -71,8 +86,7 @@ class svf_linear {
   linear_weight base_;
   at::Tensor bias_m_;
   std::vector<svd_factors> factors_;
-  linear_weight v_;                // [R, N]
-  std::vector<linear_weight> u_;   // [M of the part, R of the part]
+  thin_factors full_;
   at::Tensor s_r_;                 // float32
 };
 

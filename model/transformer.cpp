@@ -11,7 +11,6 @@
 namespace t2 {
 namespace {
 
-constexpr std::size_t linears_per_layer = 4;
 // The projections that read the same input, as ranges of projection_kind.
 constexpr std::array<std::pair<int, int>, linears_per_layer> shared_input{
     {{0, 3}, {3, 4}, {4, 6}, {6, 7}}};
@@ -56,7 +55,8 @@ transformer::transformer(const model_config& config, const checkpoint& weights,
       weights_(weights),
       svd_(svd),
       dtype_(dtype),
-      device_(device) {}
+      device_(device),
+      costs_(plan_costs::estimate(config, dtype)) {}
 
 result<std::unique_ptr<transformer>> transformer::load(
     const model_config& config, const checkpoint& weights, const svd_cache& svd,
@@ -153,51 +153,106 @@ result<void> transformer::warm(const delta_ref& delta) {
   return {};
 }
 
+bool transformer::find_copies(const step_deltas& deltas, copies& dense) {
+  dense.clear();
+  for (const auto& delta : deltas.distinct()) {
+    dense.push_back(dense_.find(delta->digest()));
+    if (!dense.back()) return false;
+  }
+  return true;
+}
+
+/// Takes note of what the missing copies would have saved, and builds those that
+/// have earned it.
+void transformer::rent(const step_deltas& deltas, const linear_set& adapted,
+                       double saved_seconds) {
+  std::vector<delta_ref> missing;
+  for (const auto& delta : deltas.distinct())
+    if (!dense_.find(delta->digest())) missing.push_back(delta);
+  double bytes = 0;
+  for (const auto& p : deltas.distinct().front()->layout().projections())
+    bytes += static_cast<double>(p.out_features * p.in_features) *
+             static_cast<double>(c10::elementSize(dtype_));
+  const auto all = bytes * static_cast<double>(deltas.distinct().size());
+  if (!dense_.fits(static_cast<std::int64_t>(all))) return;
+  const auto price = costs_.build_seconds(adapted);
+  for (const auto& delta : missing)
+    if (dense_.charge(delta->digest(),
+                      saved_seconds / static_cast<double>(missing.size())) >=
+        price)
+      dense_.put(delta->digest(), build_dense(*delta));
+}
+
 result<linear_plan> transformer::choose_plan(const step_deltas& deltas,
                                              copies& dense) {
   if (deltas.all_base()) return linear_plan::base;
-  for (const auto& delta : deltas.distinct())
+  linear_set adapted{};
+  for (const auto& delta : deltas.distinct()) {
     if (auto loaded = load_factors(delta->layout()); !loaded)
       return loaded.error();
-  if (forced_ && *forced_ != linear_plan::dense) return *forced_;
-
-  const auto collect = [&] {
-    dense.clear();
-    for (const auto& delta : deltas.distinct()) {
-      dense.push_back(dense_.find(delta->digest()));
-      if (!dense.back()) return false;
-    }
-    return true;
-  };
+    const auto more = linears_of(delta->layout().targets());
+    for (std::size_t i = 0; i < adapted.size(); ++i) adapted[i] |= more[i];
+  }
+  const auto with_copies =
+      deltas.uniform() ? linear_plan::dense : linear_plan::grouped_dense;
   if (forced_) {
+    if (*forced_ != linear_plan::dense &&
+        *forced_ != linear_plan::grouped_dense)
+      return *forced_;
     for (const auto& delta : deltas.distinct()) {
       auto copy = dense_.find(delta->digest());
       dense.push_back(copy ? copy
                            : dense_.put(delta->digest(), build_dense(*delta)));
     }
-    return linear_plan::dense;
+    return with_copies;
   }
-  // Rows of several mixtures would read as many copies of the weights; the
-  // delta plan reads its factors once for all of them.
-  if (!deltas.uniform()) return linear_plan::delta;
-  if (collect()) return linear_plan::dense;
-  const auto& delta = *deltas.distinct().front();
-  // Price of a copy in rows of the delta plan: Σ m n r / Σ r (m + n).
-  double build = 0, row = 0, bytes = 0;
-  for (const auto& p : delta.layout().projections()) {
-    const auto m = static_cast<double>(p.out_features);
-    const auto n = static_cast<double>(p.in_features);
-    const auto r = static_cast<double>(p.rank());
-    build += m * n * r;
-    row += r * (m + n);
-    bytes += m * n * static_cast<double>(c10::elementSize(dtype_));
+  std::vector<std::int64_t> mixture_rows(deltas.distinct().size(), 0);
+  plan_question asked{.adapted = adapted};
+  for (const auto& run : deltas.runs())
+    (run.delta < 0 ? asked.base_rows
+                   : mixture_rows[static_cast<std::size_t>(run.delta)]) +=
+        run.end - run.begin;
+  asked.mixture_rows = mixture_rows;
+  const auto cheapest = costs_.without_copies(asked);
+  const auto saved =
+      costs_.seconds(cheapest, asked) - costs_.seconds(with_copies, asked);
+  if (saved <= 0) return cheapest;
+  if (find_copies(deltas, dense)) return with_copies;
+  rent(deltas, adapted, saved);
+  return find_copies(deltas, dense) ? with_copies : cheapest;
+}
+
+void transformer::set_delta_rank(std::int64_t rank) {
+  delta_rank_ = rank;
+  thin_of_.clear();
+  thin_.clear();
+}
+
+/// Makes sure that thin_ covers the mixtures of a step. It covers those of the
+/// last steps too, so that rows may come and go.
+void transformer::use_thin(const step_deltas& deltas) {
+  constexpr std::size_t most = 32;
+  std::vector<delta_ref> fresh;
+  for (const auto& delta : deltas.distinct())
+    if (std::ranges::none_of(thin_of_, [&](const delta_ref& known) {
+          return known->digest() == delta->digest();
+        }))
+      fresh.push_back(delta);
+  if (fresh.empty()) return;
+  if (thin_of_.size() + fresh.size() > most) {
+    thin_of_ = deltas.distinct();
+  } else {
+    thin_of_.insert(thin_of_.end(), fresh.begin(), fresh.end());
   }
-  const auto rows = static_cast<std::int64_t>(deltas.rows().size());
-  if (!dense_.fits(static_cast<std::int64_t>(bytes)) ||
-      static_cast<double>(dense_.charge(delta.digest(), rows)) < build / row)
-    return linear_plan::delta;
-  dense.assign(1, dense_.put(delta.digest(), build_dense(delta)));
-  return linear_plan::dense;
+  const std::vector<std::int64_t> one(thin_of_.size(), 1);
+  const step_deltas all{config_, thin_of_, one, device_};
+  thin_.assign(linears_.size(), {});
+  for (std::size_t i = 0; i < linears_.size(); ++i) {
+    const auto& linear = linears_[i];
+    const auto d_gr =
+        all.columns(linear.layer(), linear.first_kind(), linear.ranks());
+    if (d_gr.defined()) thin_[i] = linear.thin(d_gr, delta_rank_);
+  }
 }
 
 struct transformer::step_context {
@@ -205,6 +260,7 @@ struct transformer::step_context {
   linear_plan plan;
   copies dense;
   const dense_copies::weights* given;
+  bool thin;
 };
 
 at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
@@ -213,7 +269,7 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
   if (c.given && (*c.given)[i].defined())
     return linear.apply_dense(x_tn, (*c.given)[i]);
   if (c.plan == linear_plan::base) return linear.apply_base(x_tn);
-  if (c.plan == linear_plan::dense) {
+  if (c.plan == linear_plan::dense || c.plan == linear_plan::grouped_dense) {
     const auto weight_of = [&](const delta_run& run) -> const linear_weight* {
       if (run.delta < 0) return nullptr;
       const auto& w = (*c.dense[static_cast<std::size_t>(run.delta)])[i];
@@ -234,7 +290,8 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
   return c.plan == linear_plan::factored
              ? linear.apply_factored(x_tn, d_gr, c.deltas.rows())
              : linear.apply_delta(x_tn, d_gr, c.deltas.rows(),
-                                  c.deltas.first_adapted());
+                                  c.deltas.first_adapted(),
+                                  c.thin ? &thin_[i] : nullptr);
 }
 
 result<at::Tensor> transformer::forward(const packed_step& step) {
@@ -249,7 +306,16 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   copies dense;
   auto plan = choose_plan(deltas, dense);
   if (!plan) return plan.error();
-  const step_context context{deltas, *plan, std::move(dense), step.weights};
+  const bool thin = delta_rank_ > 0 && step.may_truncate &&
+                    (*plan == linear_plan::factored ||
+                     *plan == linear_plan::delta);
+  if (thin) {
+    plan = linear_plan::delta;
+    use_thin(deltas);
+  }
+  ++plan_steps_[static_cast<std::size_t>(*plan)];
+  const step_context context{deltas, *plan, std::move(dense), step.weights,
+                             thin};
   const auto& rotary_tables = rotary(positions);
   const auto window = config_.sliding_window.value_or(0);
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 #include "model/kernels.hpp"
 #include "model/linear_plan.hpp"
 #include "model/model_config.hpp"
+#include "model/plan_costs.hpp"
 #include "model/svd_cache.hpp"
 #include "model/svf_linear.hpp"
 #include "text/tokenizer.hpp"
@@ -29,6 +31,8 @@ struct packed_step {
   /// Weights that all spans run under in place of their deltas' (training:
   /// the W' of the parameters of a step); null: none.
   const dense_copies::weights* weights = nullptr;
+  /// May run truncated (set_delta_rank).
+  bool may_truncate = false;
 };
 
 /// The decoder of the Llama family over packed steps. Weights are immutable;
@@ -52,11 +56,20 @@ class transformer {
                                        std::span<const std::int64_t> rows,
                                        std::span<const token_id> targets) const;
 
-  /// Runs every adapted row under this plan (tests, benchmarks); none: chosen
-  /// by step_plan().
+  /// Runs every adapted row under this plan (tests, benchmarks); none: the
+  /// cheapest by costs().
   void force_plan(std::optional<linear_plan> plan) { forced_ = plan; }
+  /// Steps that may, run adapted rows without a dense copy on the `rank`
+  /// directions of each projection in which the mixtures in use move most: an
+  /// approximation (docs/benchmarks.md has its price). 0: exact.
+  void set_delta_rank(std::int64_t rank);
+  /// What plans are chosen by; an estimate until it is set.
+  void set_costs(plan_costs costs) { costs_ = std::move(costs); }
+  const plan_costs& costs() const { return costs_; }
   void set_dense_budget(std::int64_t bytes) { dense_ = dense_copies{bytes}; }
   const dense_copies& dense() const { return dense_; }
+  /// Steps by the plan that their adapted rows ran under.
+  const std::array<std::uint64_t, 5>& plan_steps() const { return plan_steps_; }
   /// Builds the dense copy of a mixture now, e.g. before its first query.
   result<void> warm(const delta_ref& delta);
 
@@ -79,10 +92,14 @@ class transformer {
  private:
   using copies = std::vector<std::shared_ptr<const dense_copies::weights>>;
   struct step_context;
+  void use_thin(const step_deltas& deltas);
 
   transformer(const model_config& config, const checkpoint& weights,
               const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
   result<linear_plan> choose_plan(const step_deltas& deltas, copies& dense);
+  bool find_copies(const step_deltas& deltas, copies& dense);
+  void rent(const step_deltas& deltas, const linear_set& adapted,
+            double saved_seconds);
   dense_copies::weights build_dense(const singular_delta& delta) const;
   at::Tensor apply(std::size_t linear, const at::Tensor& x_tn,
                    const step_context& context) const;
@@ -93,7 +110,12 @@ class transformer {
   c10::ScalarType dtype_;
   c10::Device device_;
   std::optional<linear_plan> forced_;
+  std::array<std::uint64_t, 5> plan_steps_{};
   dense_copies dense_{std::int64_t{1} << 30};
+  plan_costs costs_;
+  std::int64_t delta_rank_ = 0;
+  std::vector<delta_ref> thin_of_;     // the mixtures that thin_ is made for
+  std::vector<thin_factors> thin_;     // one for each linear that they adapt
 
   at::Tensor embedding_vh_;  // as stored
   at::Tensor head_vh_;       // as stored

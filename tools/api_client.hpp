@@ -17,6 +17,8 @@ class api_client {
   explicit api_client(http_client::settings settings)
       : http_(std::move(settings)) {}
 
+  const http_client& http() const { return http_; }
+
   result<ordered_json> get(std::string_view target) const;
   result<ordered_json> post(std::string_view target,
                             const ordered_json& body) const;

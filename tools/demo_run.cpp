@@ -16,6 +16,7 @@
 #include "config/durable_file.hpp"
 #include "demo/corpus.hpp"
 #include "tools/mixture_text.hpp"
+#include "tools/percentile.hpp"
 #include "tools/replay_summary.hpp"
 #include "tools/routed.hpp"
 #include "tools/runtime_access.hpp"

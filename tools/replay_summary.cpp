@@ -1,12 +1,11 @@
 #include "tools/replay_summary.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <sstream>
 
 #include "config/duration.hpp"
 #include "config/table.hpp"
 #include "tools/mixture_text.hpp"
+#include "tools/percentile.hpp"
 
 namespace t2 {
 namespace {
@@ -17,14 +16,6 @@ std::string time_text(const ordered_json& seconds) {
 }
 
 }  // namespace
-
-double percentile(std::vector<double> values, double fraction) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const double rank = std::ceil(fraction * static_cast<double>(values.size()));
-  const auto index = static_cast<std::size_t>(std::max(rank, 1.0)) - 1;
-  return values[std::min(index, values.size() - 1)];
-}
 
 void replay_summary::add_answer(const ordered_json& line) {
   ++answered_;

@@ -37,10 +37,6 @@ class replay_summary {
   std::map<std::string, score> scores_;  // by reward
 };
 
-/// The value below which `fraction` of the values lie, by nearest rank; 0 of
-/// none.
-double percentile(std::vector<double> values, double fraction);
-
 /// The form of replay_summary as lines for people.
 std::string print_summary(const ordered_json& summary);
 

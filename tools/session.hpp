@@ -73,6 +73,7 @@ struct command_entry {
 
 // The groups of commands, one file each in tools/commands/.
 std::vector<command_entry> ask_commands();  // ask, chat
+std::vector<command_entry> bench_commands();
 std::vector<command_entry> demo_commands();
 std::vector<command_entry> config_commands();  // config, version
 std::vector<command_entry> eval_commands();

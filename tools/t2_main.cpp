@@ -16,7 +16,7 @@ std::vector<command_entry> all_commands() {
   for (auto* group :
        {demo_commands, ask_commands, task_commands, replay_commands,
         eval_commands, route_commands, reproduce_commands, expert_commands, pretrain_commands, model_commands,
-        store_commands, config_commands}) {
+        store_commands, bench_commands, config_commands}) {
     auto some = group();
     all.insert(all.end(), std::make_move_iterator(some.begin()),
                std::make_move_iterator(some.end()));

@@ -28,6 +28,21 @@ TEST(admission_queue, serves_in_order_of_arrival_up_to_the_running_limit) {
   EXPECT_EQ(queue.running(), 2u);
 }
 
+TEST(admission_queue, lets_a_flow_in_that_another_one_floods) {
+  admission_queue queue(2, 10);
+  for (const admission_queue::request r : {1, 2, 3, 4})
+    ASSERT_TRUE(queue.enter(r, std::nullopt, 100));
+  ASSERT_TRUE(queue.enter(5, std::nullopt, 200));
+  EXPECT_EQ(queue.next(), 1u);
+  EXPECT_EQ(queue.next(), 5u);
+  EXPECT_EQ(queue.next(), std::nullopt);
+  EXPECT_TRUE(queue.leave(5));
+  EXPECT_EQ(queue.next(), 2u) << "nobody else wants the place";
+  EXPECT_TRUE(queue.leave(1));
+  EXPECT_TRUE(queue.leave(3));
+  EXPECT_EQ(queue.next(), 4u);
+}
+
 TEST(admission_queue, is_busy_once_as_many_wait_as_may) {
   admission_queue queue(1, 2);
   ASSERT_TRUE(queue.enter(1, std::nullopt));

@@ -326,6 +326,223 @@ TEST_F(engine_on_stories, a_full_cache_makes_rows_wait_and_none_is_lost) {
   }
 }
 
+/// What an answer said alone, and what it says beside others in a small cache.
+/// Equal up to where the two best logits are near; here that is everywhere.
+TEST_F(engine_on_stories, preempted_answers_say_what_they_say_alone) {
+  std::vector<generation_request> requests;
+  for (int i = 0; i < 8; ++i) {
+    auto r = request(i % 2 ? "Lily and Tom went to the park. They saw a big dog"
+                           : "One day, a little girl named",
+                     i % 3 ? random_delta(i) : nullptr);
+    r.sampling.max_tokens = 90;
+    r.sampling.ignore_eos = true;
+    r.sampling.temperature = 0.7f;
+    r.sampling.seed = static_cast<std::uint64_t>(i);
+    requests.push_back(r);
+  }
+  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  engine_options tight;
+  tight.kv_bytes = pool.bytes_for(4 * 64);  // of 8 that want 100 each
+  engine e{model_, tight};
+  std::vector<heard> all(requests.size());
+  std::vector<heard> background(2);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    auto r = requests[i];
+    listen(r, all[i]);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  for (auto& h : background) {
+    auto r = requests.front();
+    r.urgency = priority::background;
+    listen(r, h);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  int scored = 0;
+  const auto text = *model_->text()->encode("Once upon a time there was a", true);
+  std::vector<scoring_row> rows(12, scoring_row{text, 3, random_delta(1)});
+  for (auto& row : rows) row.tokens.back() = static_cast<token_id>(300 + scored);
+  std::vector<row_score> found;
+  ASSERT_TRUE(e.score(rows, [&](result<std::vector<row_score>> r) {
+    ASSERT_TRUE(r) << r.error().message;
+    found = *r;
+    ++scored;
+  }));
+  while (e.step()) {
+    EXPECT_LE(e.statistics().kv_bytes_used + e.statistics().kv_bytes_cached,
+              tight.kv_bytes);
+  }
+  EXPECT_GT(e.statistics().preemptions, 0u);
+  EXPECT_EQ(e.statistics().kv_bytes_used, 0);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(all[i].ends, 1);
+    EXPECT_EQ(all[i].tokens, answer(requests[i]).tokens) << i;
+  }
+  for (const auto& h : background)
+    EXPECT_EQ(h.tokens, answer(requests.front()).tokens);
+  ASSERT_EQ(scored, 1);
+  engine roomy{model_, {}};
+  const auto alone = scores_of(roomy, rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    ASSERT_EQ(found[i].log_probabilities.size(), rows[i].tokens.size() - 3);
+    EXPECT_NEAR(found[i].sum(), alone[i].sum(), 1e-3);
+  }
+}
+
+TEST_F(engine_on_stories, labels_in_a_full_cache_are_scored_once_and_right) {
+  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  engine_options tight;
+  tight.kv_bytes = pool.bytes_for(6 * 16);
+  tight.step_tokens = 20;
+  engine e{model_, tight};
+  const auto labels_of = [](token_id query) {
+    std::vector<token_id> asked{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    for (token_id t = 0; t < 24; ++t) asked.push_back(20 + t * query % 97);
+    std::vector<scoring_row> rows(3, {asked, asked.size(), nullptr});
+    for (token_id label = 0; label < 3; ++label)
+      for (token_id t = 0; t < 4; ++t)
+        rows[static_cast<std::size_t>(label)].tokens.push_back(300 + 7 * label + t);
+    return rows;
+  };
+  std::vector<std::vector<row_score>> found(5);
+  std::vector<heard> answers(2);
+  for (std::size_t q = 0; q < found.size(); ++q) {
+    ASSERT_TRUE(e.score(labels_of(static_cast<token_id>(q + 1)),
+                        [&found, q](result<std::vector<row_score>> r) {
+                          ASSERT_TRUE(r) << r.error().message;
+                          EXPECT_TRUE(found[q].empty());
+                          found[q] = *r;
+                        },
+                        priority::live, 12));
+    if (q >= answers.size()) continue;
+    auto r = request("One day, a little girl named");
+    r.sampling.max_tokens = 60;
+    r.sampling.ignore_eos = true;
+    listen(r, answers[q]);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  int steps = 0;
+  while (e.step()) ASSERT_LT(++steps, 5000) << "nothing moves";
+  for (const auto& h : answers) EXPECT_EQ(h.tokens.size(), 60u);
+  engine roomy{model_, {}};
+  for (std::size_t q = 0; q < found.size(); ++q) {
+    const auto rows = labels_of(static_cast<token_id>(q + 1));
+    ASSERT_EQ(found[q].size(), rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(found[q][i].log_probabilities.size(), 4u);
+      EXPECT_NEAR(found[q][i].sum(), scores_of(roomy, {rows[i]})[0].sum(), 1e-3);
+    }
+  }
+}
+
+TEST_F(engine_on_stories, a_beginning_is_computed_once_for_each_mixture) {
+  engine e{model_, {}};
+  const std::string system =
+      "Once upon a time, there was a little girl named Lily. She loved to play "
+      "outside in the park with her friends, and one day ";
+  const auto mixture = random_delta(4);
+  const auto cost = [&](const std::string& prompt, const delta_ref& delta) {
+    const auto before = e.statistics();
+    auto r = request(prompt, delta);
+    heard h;
+    listen(r, h);
+    const auto size = static_cast<std::int64_t>(r.prompt.size());
+    EXPECT_TRUE(e.submit(std::move(r)));
+    while (e.step()) {
+    }
+    EXPECT_EQ(h.tokens, answer(request(prompt, delta)).tokens);
+    const auto after = e.statistics();
+    EXPECT_EQ(after.prompt_tokens - before.prompt_tokens, size);
+    return size - static_cast<std::int64_t>(after.prompt_tokens_cached -
+                                            before.prompt_tokens_cached);
+  };
+  const auto whole = cost(system + "she saw a cat.", nullptr);
+  const auto shared =
+      static_cast<std::int64_t>(model_->text()->encode(system, true)->size());
+  const auto least = shared / kv_page::tokens * kv_page::tokens;
+  ASSERT_GE(least, 16);
+  EXPECT_GT(whole, shared);
+  EXPECT_LE(cost(system + "he ate a big cake.", nullptr),
+            whole - least + kv_page::tokens);
+  // Under another mixture nothing is shared, and then again all of it.
+  EXPECT_EQ(cost(system + "she saw a cat.", mixture), whole);
+  EXPECT_LT(cost(system + "she saw a cat.", mixture), kv_page::tokens + 1);
+}
+
+TEST_F(engine_on_stories, all_directions_are_exact_and_searches_always_are) {
+  const auto several = [&](std::int64_t rank) {
+    engine e{model_, {.dense_bytes = 0, .delta_rank = rank}};
+    std::vector<heard> all(4);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      auto r = request("Once upon a time", random_delta(static_cast<int>(i)));
+      listen(r, all[i]);
+      EXPECT_TRUE(e.submit(std::move(r)));
+    }
+    while (e.step()) {
+    }
+    std::vector<scoring_row> rows(2, {{1, 5, 6, 7, 8, 9}, 2, random_delta(1)});
+    rows[1].delta = random_delta(2);
+    const auto scores = scores_of(e, rows);
+    std::string text;
+    for (const auto& h : all) text += h.text + "\n";
+    return std::pair{text, scores[0].sum() + scores[1].sum()};
+  };
+  const auto [exact, score] = several(0);
+  EXPECT_EQ(several(1 << 20).first, exact);
+  const auto [truncated, same_score] = several(2);
+  EXPECT_NE(truncated, exact);
+  EXPECT_NEAR(same_score, score, 1e-3);
+}
+
+TEST_F(engine_on_stories, answers_to_one_prompt_share_it) {
+  engine e{model_, {}};
+  std::vector<heard> all(4);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    auto r = request(
+        "Once upon a time, there was a little girl named Lily. She loved to "
+        "play outside in the park with her friends.");
+    r.sampling.temperature = 1;
+    r.stream = i;
+    listen(r, all[i]);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  while (e.step()) {
+  }
+  const auto done = e.statistics();
+  const auto each = done.prompt_tokens / all.size();
+  EXPECT_EQ(done.prompt_tokens_cached,
+            3 * ((each - 1) / kv_page::tokens * kv_page::tokens));
+  EXPECT_NE(all[0].tokens, all[1].tokens);
+}
+
+TEST_F(engine_on_stories, flows_share_what_a_step_can_read) {
+  engine_options options;
+  options.step_tokens = 40;
+  engine e{model_, options};
+  // One flow floods the queue with long prompts; the other asks one question.
+  std::vector<heard> flood(6);
+  for (std::size_t i = 0; i < flood.size(); ++i) {
+    auto r = request("Lily");
+    r.prompt.assign(300, static_cast<token_id>(40 + i));
+    r.flow = 1;
+    listen(r, flood[i]);
+    ASSERT_TRUE(e.submit(std::move(r)));
+  }
+  heard lone;
+  auto r = request("Once upon a time");
+  r.flow = 2;
+  r.sampling.max_tokens = 4;
+  listen(r, lone);
+  ASSERT_TRUE(e.submit(std::move(r)));
+  int steps = 0;
+  while (lone.ends == 0) {
+    e.step();
+    ASSERT_LT(++steps, 8);
+  }
+  while (e.step()) {
+  }
+  for (const auto& h : flood) EXPECT_EQ(h.ends, 1);
+}
+
 TEST_F(engine_on_stories, an_answer_that_can_never_fit_is_refused) {
   engine_options tiny;
   tiny.kv_bytes = 1000;

@@ -78,8 +78,10 @@ TEST(memory_plan, is_what_the_135m_shape_takes) {
 
   kv_pool pool{config, model->dtype(), at::kCPU, std::int64_t{1} << 30};
   const auto kv = pool.allocate(4096);
-  kv->keys_lkdc().zero_();
-  kv->values_lkcd().zero_();
+  for (const auto& at : kv->segments()) {
+    at.page->keys_lkdp.zero_();
+    at.page->values_lkpd.zero_();
+  }
   const double cached = anonymous_bytes();
   EXPECT_NEAR(cached - loaded, static_cast<double>(base.kv),
               0.1 * static_cast<double>(base.kv));

@@ -1,6 +1,5 @@
 #include <c10/core/ScalarType.h>
 
-#include <filesystem>
 #include <optional>
 
 #include "config/byte_size.hpp"
@@ -9,34 +8,12 @@
 #include "model/checkpoint.hpp"
 #include "model/memory_plan.hpp"
 #include "model/model_config.hpp"
+#include "tools/commands/find_model.hpp"
+#include "tools/commands/model_plans.hpp"
 #include "tools/session.hpp"
 
 namespace t2 {
 namespace {
-
-/// A model by its folder, or a shape by its name.
-struct shown_model {
-  std::string name;
-  model_config config;
-  bool has_weights = false;
-};
-
-result<shown_model> find_model(session& here) {
-  const auto& given = here.arguments().positionals();
-  const std::string name =
-      given.empty() ? here.options().values.model.path : given[0];
-  if (name.empty()) {
-    return error{ec::invalid_argument,
-                 "MODEL: expected a folder or the name of a shape, found none "
-                 "(and no model.path)"};
-  }
-  if (!std::filesystem::exists(name)) {
-    if (auto shape = preset_shape(name)) return shown_model{name, *shape};
-  }
-  auto config = read_model_config(name);
-  if (!config) return config.error();
-  return shown_model{name, *std::move(config), true};
-}
 
 ordered_json config_form(const model_config& config) {
   ordered_json form = {{"type", config.model_type},
@@ -207,6 +184,7 @@ std::vector<command_entry> model_commands() {
                          .help = "mixtures that the dense plan keeps",
                          .unit = "N"}}},
            show},
+          model_plans_command(targets, shapes),
           {{.name = "model svd",
             .summary = "Decompose what the SVD cache lacks",
             .options = {targets}},

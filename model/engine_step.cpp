@@ -1,0 +1,203 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <exception>
+#include <ranges>
+#include <utility>
+
+#include "model/engine_state.hpp"
+#include "model/transformer.hpp"
+
+namespace t2 {
+namespace {
+
+at::Tensor pick(const at::Tensor& hidden_rh,
+                       std::vector<std::int64_t>& rows) {
+  if (static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0))
+    return hidden_rh;
+  const c10::InferenceMode inference;
+  return hidden_rh.index_select(
+      0, at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},
+                       at::kLong)
+             .to(hidden_rh.device()));
+}
+
+void finish_row(score_request& request) {
+  if (--request.missing > 0) return;
+  auto callback = std::exchange(request.on_scores, nullptr);
+  if (callback) callback(std::move(request.scores));
+}
+
+}  // namespace
+
+/// Runs the chunks; the rows' hidden states come back as [wanted rows, H].
+result<at::Tensor> engine::state::forward(std::vector<chunk>& chunks) {
+  // Base rows first, then mixture by mixture: each plan sees whole runs. A
+  // parent stays before its children, which have its delta.
+  std::ranges::stable_sort(chunks, {}, [](const chunk& c) {
+    return c.unit->delta ? c.unit->delta->digest() : std::string{};
+  });
+  packed_step step;
+  // What a search believes is exact.
+  step.may_truncate = std::ranges::all_of(chunks, [](const chunk& c) {
+    return c.unit->urgency == priority::live;
+  });
+  for (const auto& [unit, count] : chunks) {
+    const auto begin = static_cast<std::int64_t>(step.tokens.size());
+    const auto from = unit->tokens.begin() +
+                      static_cast<std::ptrdiff_t>(unit->computed);
+    step.tokens.insert(step.tokens.end(), from, from + count);
+    step.spans.push_back(
+        {begin, begin + count, unit->computed, unit->kv.get()});
+    step.deltas.push_back(unit->delta);
+    for (std::int64_t i = 0; i < count; ++i)
+      if (unit->wants(unit->computed + i))
+        step.logit_rows.push_back(begin + i);
+  }
+  return model->network().forward(step);
+}
+
+void engine::state::run(std::vector<chunk> chunks) {
+  try {
+    auto hidden = forward(chunks);
+    if (!hidden) return fail_all(chunks, hidden.error());
+    advance(chunks, *hidden);
+  } catch (const std::exception& e) {
+    // Out of memory, or a library's refusal: its first line.
+    const std::string what = e.what();
+    fail_all(chunks, {ec::internal,
+                      "engine step failed: " + what.substr(0, what.find('\n'))});
+  }
+}
+
+void engine::state::fail_all(const std::vector<chunk>& chunks, const error& failure) {
+  for (const auto& c : chunks) fail_owner(*c.unit, failure);
+}
+
+void engine::state::advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh) {
+  std::vector<std::int64_t> answer_rows, score_rows;
+  std::vector<std::int64_t> scored_under;  // row of score_rows, each target's
+  std::vector<std::shared_ptr<answer_unit>> answers;
+  std::vector<row_score*> scored;  // of the chunks' requests
+  std::vector<token_id> targets;
+  std::int64_t row = 0;
+  for (const auto& [unit, count] : chunks) {
+    const auto first = unit->computed;
+    auto writing = std::dynamic_pointer_cast<answer_unit>(unit);
+    if (writing) count_prompt(*writing);
+    unit->computed += count;
+    if (writing) keep_pages(*writing);
+    auto score = std::dynamic_pointer_cast<score_unit>(unit);
+    const auto* prompt = dynamic_cast<const prefix_unit*>(unit.get());
+    for (auto p = first; p < unit->computed; ++p) {
+      if (!unit->wants(p)) continue;
+      if (writing) {
+        answers.push_back(writing);
+        answer_rows.push_back(row);
+      } else if (score) {
+        scored_under.push_back(static_cast<std::int64_t>(score_rows.size()));
+        targets.push_back(score->token_after(p));
+        scored.push_back(&score->request->scores[score->index]);
+        score_rows.push_back(row);
+      } else if (prompt) {
+        for (const auto& first_token : prompt->firsts) {
+          scored_under.push_back(
+              static_cast<std::int64_t>(score_rows.size()));
+          targets.push_back(first_token.token);
+          scored.push_back(&prompt->request->scores[first_token.row]);
+        }
+        score_rows.push_back(row);
+      }
+      ++row;
+    }
+    if (score) counters.scored_tokens += static_cast<std::uint64_t>(count);
+    else if (count == 1 && writing && writing->answer_tokens() > 0)
+      ++counters.decode_tokens;
+    else counters.prefill_tokens += static_cast<std::uint64_t>(count);
+  }
+  count_step(chunks);
+  if (!scored.empty()) {
+    const auto log_p = model->network().log_probabilities(
+        pick(hidden_rh, score_rows), scored_under, targets);
+    for (std::size_t i = 0; i < scored.size(); ++i)
+      scored[i]->log_probabilities.push_back(log_p[i]);
+    for (const auto& [unit, count] : chunks) {
+      if (unit->pending() > 0) continue;
+      if (auto* score = dynamic_cast<score_unit*>(unit.get())) {
+        of(unit->urgency).remove(unit);
+        finish_row(*score->request);
+      } else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get())) {
+        if (std::exchange(prompt->told, true)) continue;
+        for (const auto& first_token : prompt->firsts)
+          if (first_token.whole) finish_row(*prompt->request);
+      }
+    }
+  }
+  for (const auto& [unit, count] : chunks)
+    if (dynamic_cast<prefix_unit*>(unit.get()) && unit->pending() == 0)
+      of(unit->urgency).remove(unit);
+  if (!answers.empty())
+    sample_all(answers, pick(hidden_rh, answer_rows));
+}
+
+void engine::state::count_prompt(answer_unit& unit) {
+  if (std::exchange(unit.counted, true)) return;
+  counters.prompt_tokens += static_cast<std::uint64_t>(unit.prompt_size);
+  counters.prompt_tokens_cached += static_cast<std::uint64_t>(unit.computed);
+}
+
+void engine::state::count_step(const std::vector<chunk>& chunks) {
+  ++counters.steps;
+  const auto rows = static_cast<std::int64_t>(chunks.size());
+  const auto& bounds = engine_statistics::row_bounds;
+  const auto at = std::ranges::lower_bound(bounds, rows) - bounds.begin();
+  ++counters.step_rows[static_cast<std::size_t>(at)];
+}
+
+void engine::state::sample_all(const std::vector<std::shared_ptr<answer_unit>>& answers,
+                const at::Tensor& hidden_rh) {
+  auto logits_rv = model->network().logits(hidden_rh).contiguous();
+  auto* logits = logits_rv.data_ptr<float>();
+  const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    auto& unit = *answers[i];
+    const auto drawn = sample_token(
+        std::span{logits + i * vocabulary, vocabulary}, unit.tokens,
+        unit.request.sampling, unit.request.stream,
+        static_cast<std::int64_t>(unit.tokens.size()));
+    accept(answers[i], drawn);
+  }
+}
+
+void engine::state::accept(const std::shared_ptr<answer_unit>& unit, sampled_token drawn) {
+  const auto& sampling = unit->request.sampling;
+  const auto& eos = model->config().eos_tokens;
+  if (!sampling.ignore_eos && std::ranges::find(eos, drawn.token) != eos.end()) {
+    of(unit->urgency).remove(unit);
+    return end(*unit, finish_reason::stop);
+  }
+  unit->tokens.push_back(drawn.token);
+  auto piece = unit->text.push(drawn.token);
+  if (!piece) {
+    of(unit->urgency).remove(unit);
+    return fail(*unit, piece.error());
+  }
+  auto event = event_of(*unit);
+  event.text = std::move(piece->text);
+  event.tokens.push_back(drawn);
+  if (piece->stopped) {
+    of(unit->urgency).remove(unit);
+    event.finished = finish_reason::stop;
+  } else if (unit->answer_tokens() >= sampling.max_tokens ||
+             static_cast<std::int64_t>(unit->tokens.size()) >= longest()) {
+    of(unit->urgency).remove(unit);
+    if (auto rest = unit->text.finish()) event.text += *rest;
+    event.finished = finish_reason::length;
+  }
+  emit(*unit, event);
+}
+
+}  // namespace t2
