@@ -13,6 +13,7 @@ struct granted {
 
 // What is in neither list is for administrators.
 constexpr std::array open_to_all = {
+    granted{"GET", "/"},
     granted{"GET", "/health"},
     granted{"GET", "/ready"},
     granted{"GET", "/openapi.json"},

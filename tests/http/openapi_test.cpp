@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "http/api.hpp"
+#include "http/json_forms.hpp"
 #include "tests/http/recorded_exchange.hpp"
 #include "tests/http/temporary_folder.hpp"
 
@@ -77,6 +79,64 @@ TEST_F(openapi, refers_to_nothing_that_it_lacks) {
   };
   visit(document_);
   EXPECT_GT(references, 50u);
+}
+
+TEST_F(openapi, names_no_member_that_a_request_may_not_have) {
+  // A request with what it must have, and what reads it.
+  struct reading {
+    json least;
+    std::function<std::string(const std::string&)> error_of;
+  };
+  const auto by = [](auto parse) {
+    return [parse](const std::string& body) {
+      const auto parsed = parse(body);
+      return parsed ? std::string() : parsed.error().message;
+    };
+  };
+  const std::map<std::string, reading> requests = {
+      {"chat_request",
+       {{{"messages", {{{"role", "user"}, {"content", "x"}}}}},
+        by([](const std::string& body) {
+          return parse_completion(body, completion_kind::chat);
+        })}},
+      {"completion_request",
+       {{{"prompt", "x"}}, by([](const std::string& body) {
+          return parse_completion(body, completion_kind::text);
+        })}},
+      {"new_task",
+       {{{"name", "x"},
+         {"examples", {{{"prompt", "x"}, {"answer", "y"}}}}},
+        by([](const std::string& body) { return parse_task(body); })}},
+      {"adapt_request", {json::object(), by([](const std::string& body) {
+                           return parse_adapt("x", body, {});
+                         })}},
+      {"training_request", {{{"data", "x"}}, by([](const std::string& body) {
+                              return parse_training("x", body);
+                            })}},
+      {"new_evaluation",
+       {{{"model", "x"},
+         {"dataset", "x"},
+         {"data_sha256", "x"},
+         {"prompts", "x"},
+         {"scores", json::object()}},
+        by([](const std::string& body) { return parse_evaluation(body); })}}};
+  const json& schemas = document_.at("components").at("schemas");
+  for (const auto& [name, request] : requests) {
+    json body = request.least;
+    const json& properties = schemas.at(name).at("properties");
+    for (const auto& [member, schema] : properties.items()) {
+      if (!body.contains(member)) body[member] = nullptr;
+    }
+    EXPECT_EQ(request.error_of(body.dump()), "") << name;
+    const json none = json::array();
+    const json required = schemas.at(name).value("required", none);
+    EXPECT_EQ(required.size(), request.least.size()) << name;
+    for (const json& member : required) {
+      json lacking = body;
+      lacking.erase(member.get<std::string>());
+      EXPECT_NE(request.error_of(lacking.dump()), "") << name << member;
+    }
+  }
 }
 
 TEST_F(openapi, what_changes_something_is_for_administrators) {
