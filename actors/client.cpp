@@ -13,6 +13,7 @@
 #include "actors/expert_import.hpp"
 #include "actors/front_desk.hpp"
 #include "actors/function_job.hpp"
+#include "model/linear_plan.hpp"
 
 namespace t2 {
 namespace {
@@ -48,6 +49,34 @@ pending_reply_ref<T> then(pending_reply_ref<U> otherwise, F go_on) {
     if (!outcome) return (*otherwise)(outcome.error());
     go_on(*outcome);
   });
+}
+
+engine_report report_of(const engine_statistics& counts) {
+  engine_report report{.steps = counts.steps,
+                       .prefill_tokens = counts.prefill_tokens,
+                       .decode_tokens = counts.decode_tokens,
+                       .scored_tokens = counts.scored_tokens,
+                       .prompt_tokens = counts.prompt_tokens,
+                       .prompt_tokens_cached = counts.prompt_tokens_cached,
+                       .preemptions = counts.preemptions,
+                       .dense_builds = counts.dense_builds,
+                       .running = counts.running,
+                       .waiting = counts.waiting,
+                       .kv_bytes_used = counts.kv_bytes_used,
+                       .kv_bytes_budget = counts.kv_bytes_budget,
+                       .dense_bytes_used = counts.dense_bytes_used,
+                       .plan_steps = {},
+                       .step_bounds = {counts.row_bounds.begin(),
+                                       counts.row_bounds.end()},
+                       .step_sequences = {counts.step_rows.begin(),
+                                          counts.step_rows.end()}};
+  for (std::size_t i = 0; i < counts.plan_steps.size(); ++i) {
+    const auto plan = to_string(static_cast<linear_plan>(i));
+    if (plan != "unknown") {
+      report.plan_steps.emplace_back(plan, counts.plan_steps[i]);
+    }
+  }
+  return report;
 }
 
 }  // namespace
@@ -103,6 +132,18 @@ void client::stop(std::chrono::milliseconds grace) {
 void client::health(reply<health_report> done) {
   state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
     desk.ask(&peers::supervisor, reply, health_atom_v);
+  });
+}
+
+void client::statistics(reply<engine_report> done) {
+  state_->call([reply = pending(std::move(done))](front_desk_state& desk) {
+    desk.ask(&peers::engine,
+             then<engine_statistics>(
+                 reply,
+                 [reply](const engine_statistics& counts) {
+                   (*reply)(report_of(counts));
+                 }),
+             statistics_atom_v);
   });
 }
 

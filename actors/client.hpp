@@ -39,6 +39,23 @@ struct health_report {
   std::uint64_t restarts = 0;  // of actors, by the supervisor
 };
 
+/// What the engine has done since it was loaded, and holds now.
+struct engine_report {
+  std::uint64_t steps = 0;
+  std::uint64_t prefill_tokens = 0, decode_tokens = 0, scored_tokens = 0;
+  std::uint64_t prompt_tokens = 0;         // of prompts that were begun
+  std::uint64_t prompt_tokens_cached = 0;  // of them, in the prefix cache
+  std::uint64_t preemptions = 0;  // sequences whose cache was taken away
+  std::uint64_t dense_builds = 0;
+  std::int64_t running = 0, waiting = 0;  // sequences
+  std::int64_t kv_bytes_used = 0, kv_bytes_budget = 0, dense_bytes_used = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> plan_steps;  // by plan
+  /// Steps of at most step_bounds[i] sequences and more than the bound before;
+  /// the last count those of more.
+  std::vector<double> step_bounds;
+  std::vector<std::uint64_t> step_sequences;
+};
+
 /// Why an answer ran under what it ran under.
 struct routing {
   // "base", "few-shot" (a task's), "expert", or by which pass 1 decided:
@@ -124,6 +141,8 @@ class client {
   ~client();
 
   void health(reply<health_report> done);
+  /// Answered when the model is loaded, between two steps.
+  void statistics(reply<engine_report> done);
 
   /// Streams an answer: on_part for every part, then done once (with an error,
   /// or the whole answer's last part).

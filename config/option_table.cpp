@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/host_port.hpp"
 #include "config/logging.hpp"
 #include "config/options.hpp"
 
@@ -61,6 +62,10 @@ bool is_device(std::string_view text) {
 /// sockaddr_un has 108 bytes, one of them for the zero.
 bool fits_a_socket_address(std::string_view path) {
   return path.size() < 108;
+}
+
+bool is_listen_address(std::string_view text) {
+  return text.empty() || parse_host_port(text);
 }
 
 std::vector<runtime_option> build() {
@@ -172,6 +177,33 @@ std::vector<runtime_option> build() {
                .help = "largest request body",
                .least = kibibyte,
                .most = gibibyte}),
+      declare(&o::server, &server_options::listen,
+              {.name = "server.listen",
+               .help = "TCP address to listen on beside the socket; port 0: "
+                       "any that is free; empty: none",
+               .unit = "HOST:PORT",
+               .accepts = is_listen_address,
+               .expects = "HOST:PORT, an IPv6 address in brackets, or nothing",
+               .short_flag = "listen"}),
+      declare(&o::server, &server_options::keys,
+              {.name = "server.keys",
+               .kind = kind::path,
+               .help = "file of API keys that TCP asks for",
+               .unit = "FILE"}),
+      declare(&o::server, &server_options::administer_remotely,
+              {.name = "server.administer_remotely",
+               .kind = kind::boolean,
+               .help = "whether keys to administer count from other machines"}),
+      declare(&o::server, &server_options::tls_certificate,
+              {.name = "server.tls_certificate",
+               .kind = kind::path,
+               .help = "certificate chain of TCP (PEM); empty: no TLS",
+               .unit = "FILE"}),
+      declare(&o::server, &server_options::tls_key,
+              {.name = "server.tls_key",
+               .kind = kind::path,
+               .help = "private key of the certificate (PEM)",
+               .unit = "FILE"}),
 
       declare(&o::search, &search_options::optimiser,
               {.name = "search.optimiser",

@@ -45,6 +45,11 @@ struct server_options {
   std::int64_t queue = 256;  // queries that may wait
   std::chrono::milliseconds deadline = std::chrono::minutes(5);
   std::int64_t max_body_bytes = 16 * mebibyte;
+  std::string listen = {};           // HOST:PORT of TCP; empty: none
+  std::string keys = {};             // file of API keys; empty: none
+  bool administer_remotely = false;  // by peers that are not on this machine
+  std::string tls_certificate = {};  // PEM file; empty: TCP without TLS
+  std::string tls_key = {};          // PEM file of its private key
 };
 
 struct search_options {

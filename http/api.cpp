@@ -21,6 +21,9 @@ router make_api(client& actors, api_options options) {
   add_evaluation_routes(routes, actors);
   add_store_routes(routes, actors);
   add_page_routes(routes);
+  add_metrics_routes(routes, actors, options);
+  add_document_routes(routes);
+  grant_access(routes);
   return routes;
 }
 

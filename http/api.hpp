@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "actors/client.hpp"
 #include "config/options.hpp"
 #include "http/router.hpp"
+#include "http/serving_metrics.hpp"
 
 namespace t2 {
 
@@ -15,6 +17,8 @@ struct api_options {
   search_options search = {};  // where a request leaves them out
   /// Seconds since 1970, for answers.
   std::function<std::int64_t()> now = {};
+  /// What /metrics says of the serving; none: nothing.
+  std::shared_ptr<serving_metrics> metrics = {};
 };
 
 /// Every path of docs/formats.md. `actors` must outlive all that the router is

@@ -29,14 +29,17 @@ std::string fresh_id(completion_kind kind) {
 class answer_in_progress {
  public:
   answer_in_progress(exchange_ref answer, completion_head head,
-                     const completion_request& request)
-      : answer_(std::move(answer)),
+                     const completion_request& request,
+                     const api_options& options)
+      : clock_(options.metrics),
+        answer_(std::move(answer)),
         head_(std::move(head)),
         stream_(request.stream),
         include_usage_(request.include_usage) {}
 
   void add(const answer_part& part) {
     const std::lock_guard lock(mutex_);
+    clock_.saw(part.answer_tokens);
     add_locked(part);
   }
 
@@ -83,6 +86,7 @@ class answer_in_progress {
   }
 
   std::mutex mutex_;  // parts and the end may come from two threads
+  completion_clock clock_;
   exchange_ref answer_;
   completion_head head_;
   bool stream_;
@@ -103,7 +107,7 @@ void complete(client& actors, const api_options& options, completion_kind kind,
                       .id = fresh_id(kind),
                       .created = options.now(),
                       .model = parsed->model},
-      *parsed);
+      *parsed, options);
   const ticket asked = actors.ask(
       std::move(parsed->question),
       [running](answer_part part) { running->add(part); },
@@ -124,6 +128,11 @@ void add_completion_routes(router& routes, client& actors,
   };
   add("/v1/chat/completions", completion_kind::chat);
   add("/v1/completions", completion_kind::text);
+  routes.add("POST", "/v1/embeddings", [](http_request, exchange_ref answer) {
+    answer->reply(error_reply(
+        {ec::invalid_argument,
+         "/v1/embeddings: t2 serves generation models only, none embeds"}));
+  });
 }
 
 }  // namespace t2

@@ -104,8 +104,15 @@ void add_expert_routes(router& routes, client& actors) {
              });
   const auto import = [&actors, one](http_request request,
                                      exchange_ref answer) {
-    actors.import_expert(request.capture.at("name"), std::move(request.body),
-                         reply_with<store_expert_version>(answer, one, 201));
+    actors.import_expert(
+        request.capture.at("name"), std::move(request.body),
+        [answer, one](result<store_expert_version> version) {
+          if (version) return reply_json(*answer, one(*version), 201);
+          http_reply refused = error_reply(version.error());
+          // It is the request's file that is, and nothing of ours.
+          if (version.error().code == ec::corrupt) refused.status = 400;
+          answer->reply(std::move(refused));
+        });
   };
   routes.add("PUT", "/v1/experts/{name}/file", import, file_body_bytes);
   routes.add("POST", "/v1/experts/{name}/file", import, file_body_bytes);

@@ -24,6 +24,11 @@ void add_store_routes(router& routes, client& actors);
 void add_state_routes(router& routes, client& actors);
 /// The dashboard.
 void add_page_routes(router& routes);
+void add_metrics_routes(router& routes, client& actors,
+                        const api_options& options);
+void add_document_routes(router& routes);
+/// Says who may call which of the routes that were added.
+void grant_access(router& routes);
 
 using exchange_ref = std::shared_ptr<exchange>;
 

@@ -61,16 +61,33 @@ class model_listing {
   std::vector<ordered_json> tasks_, experts_;
 };
 
+/// The whole report, or for those who have shown no key what they may know.
+ordered_json health_form(const health_report& health,
+                         const http_caller& caller) {
+  if (caller.scope != http_scope::open) return form_of(health);
+  return {{"ready", health.ready},
+          {"state", health.state.substr(0, health.state.find(':'))}};
+}
+
 }  // namespace
 
 void add_state_routes(router& routes, client& actors) {
-  routes.add("GET", "/health", [&actors](http_request, exchange_ref answer) {
-    actors.health([answer](result<health_report> health) {
-      if (!health) return answer->reply(error_reply(health.error()));
-      // Whoever watches wants the report, ready or not: the status tells.
-      reply_json(*answer, form_of(*health), health->ready ? 200 : 503);
-    });
-  });
+  const auto report = [&actors](int status_unready) {
+    return [&actors, status_unready](http_request request,
+                                     exchange_ref answer) {
+      actors.health([answer, status_unready, caller = request.caller](
+                        result<health_report> health) {
+        if (!health) return answer->reply(error_reply(health.error()));
+        http_reply whole{
+            .status = health->ready ? 200 : status_unready,
+            .body = dump_json(health_form(*health, caller))};
+        if (whole.status == 503) whole.headers = {{"Retry-After", "1"}};
+        answer->reply(std::move(whole));
+      });
+    };
+  };
+  routes.add("GET", "/health", report(200));  // that the process serves
+  routes.add("GET", "/ready", report(503));
   routes.add("GET", "/v1/models", [&actors](http_request, exchange_ref answer) {
     const auto listing = std::make_shared<model_listing>(answer);
     actors.health(

@@ -10,12 +10,12 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
 #include <cctype>
-#include <cstdio>
 #include <exception>
 #include <utility>
 
 #include "config/logging.hpp"
 #include "http/error_form.hpp"
+#include "http/response_text.hpp"
 
 namespace t2 {
 namespace {
@@ -43,34 +43,42 @@ std::string media_type(std::string_view field) {
   return lower(field);
 }
 
-connection::refusal body_too_large() {
-  return {413,
-          {ec::invalid_argument, "the body is larger than this path takes"}};
+http_reply refusal(int status, const error& why) {
+  http_reply whole = error_reply(why);
+  whole.status = status;
+  return whole;
+}
+
+http_reply body_too_large() {
+  return refusal(
+      413, {ec::invalid_argument, "the body is larger than this path takes"});
+}
+
+std::string_view view(boost::beast::string_view text) {
+  return {text.data(), text.size()};
 }
 
 }  // namespace
 
-connection::connection(socket peer, connection_room& room)
-    : socket_(std::move(peer)),
+connection::connection(byte_stream::socket peer, const peer_origin& from,
+                       asio::ssl::context* tls, connection_room& room)
+    : stream_(std::move(peer), tls),
+      from_(from),
       room_(room),
-      deadline_(socket_.get_executor()),
-      signal_(socket_.get_executor()),
+      deadline_(stream_.get_executor()),
+      signal_(stream_.get_executor()),
       buffer_(room.limits.header_bytes + (64u << 10)) {
-  room_.open.insert(this);
+  room_.enter(this);
 }
 
 connection::~connection() {
   room_.bodies_bytes -= reserved_;
-  room_.open.erase(this);
   if (box_) box_->leave();
-  if (room_.open.empty() && room_.on_empty) {
-    std::exchange(room_.on_empty, nullptr)();
-  }
+  room_.leave(this);
 }
 
 void connection::close_if_idle() {
-  error_code ignored;
-  if (idle_) socket_.close(ignored);
+  if (idle_) stream_.close();
 }
 
 /// Whatever is under way is given up when `time` is over.
@@ -82,18 +90,23 @@ void connection::arm(std::chrono::milliseconds time) {
     const auto now = std::chrono::steady_clock::now();
     if (failed || self->deadline_.expiry() > now) return;
     self->timed_out_ = true;
-    error_code ignored;
-    self->socket_.cancel(ignored);
+    self->stream_.cancel();
   });
 }
 
 asio::awaitable<void> connection::run() {
   const auto self = shared_from_this();
-  while (co_await serve_one()) {
+  idle_ = false;
+  arm(room_.limits.header_time);
+  const auto not_opened = co_await stream_.open();
+  if (!not_opened) {
+    while (co_await serve_one()) {
+    }
+    arm(std::chrono::seconds(2));
+    co_await stream_.end();
   }
   deadline_.cancel();
-  error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
 }
 
 /// False: the connection has come to its end.
@@ -103,7 +116,7 @@ asio::awaitable<bool> connection::serve_one() {
   if (buffer_.size() == 0) {
     arm(room_.limits.idle_time);
     const auto [failed, count] =
-        co_await socket_.async_read_some(buffer_.prepare(4096), to_tuple);
+        co_await stream_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed) co_return false;
     buffer_.commit(count);
   }
@@ -115,23 +128,32 @@ asio::awaitable<bool> connection::serve_one() {
   co_return more;
 }
 
-/// Whether the request whose header has been read may send its body; if so,
-/// its bytes are reserved.
-std::optional<connection::refusal> connection::admit() {
+/// Whether the request whose header has been read may be made and send its
+/// body; if so, its bytes are reserved.
+std::optional<http_reply> connection::admit() {
   const auto& head = parser_->get();
-  const std::string_view target(head.target().data(), head.target().size());
+  const std::string_view target = view(head.target());
   if (target.empty() || target.front() != '/') {
-    return refusal{
-        400, {ec::invalid_argument, "expected a path that begins with '/'"}};
+    return refusal(
+        400, {ec::invalid_argument, "expected a path that begins with '/'"});
   }
-  const std::size_t limit = std::max(
-      room_.limits.body_bytes,
-      room_.routes.body_limit(std::string(head.method_string()), target));
+  const auto* route = room_.routes.look_up(view(head.method_string()), target);
+  if (route) counted_as_ = {route->method, route->pattern};
+  auto verdict = judge(room_.access, from_,
+                       {.authorization = view(head[http::field::authorization]),
+                        .host = view(head[http::field::host]),
+                        .origin = view(head[http::field::origin])},
+                       route ? route->scope : http_scope::use);
+  if (verdict.refusal) return *std::move(verdict.refusal);
+  caller_ = std::move(verdict.caller);
+
+  const std::size_t limit =
+      std::max(room_.limits.body_bytes, route ? route->body_bytes : 0);
   std::uint64_t promised = parser_->chunked() ? limit : 0;
   if (const auto length = parser_->content_length()) promised = *length;
   if (promised > limit) return body_too_large();
   if (promised > room_.limits.bodies_bytes - room_.bodies_bytes) {
-    return refusal{503, {ec::busy, "too many large requests at once"}};
+    return error_reply({ec::busy, "too many large requests at once"});
   }
   reserved_ = static_cast<std::size_t>(promised);
   room_.bodies_bytes += reserved_;
@@ -141,11 +163,13 @@ std::optional<connection::refusal> connection::admit() {
 
 asio::awaitable<bool> connection::read_request() {
   parser_.emplace();
+  counted_as_ = {"other", "other"};
+  begun_ = std::chrono::steady_clock::now();
   parser_->header_limit(static_cast<std::uint32_t>(room_.limits.header_bytes));
   parser_->body_limit(boost::none);  // admit() knows it
   arm(room_.limits.header_time);
   const auto [no_header, header_bytes] =
-      co_await http::async_read_header(socket_, buffer_, *parser_, to_tuple);
+      co_await http::async_read_header(stream_, buffer_, *parser_, to_tuple);
   if (no_header) {
     const auto why = explain(no_header);
     co_return co_await refuse(why);
@@ -154,14 +178,14 @@ asio::awaitable<bool> connection::read_request() {
   if (const auto why = admit()) co_return co_await refuse(why);
 
   const auto expect = parser_->get()[http::field::expect];
-  if (lower({expect.data(), expect.size()}) == "100-continue") {
+  if (lower(view(expect)) == "100-continue") {
     const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     const bool sent = co_await write(go_on);
     if (!sent) co_return false;
   }
   arm(room_.limits.body_time);
   const auto [no_body, body_bytes] =
-      co_await http::async_read(socket_, buffer_, *parser_, to_tuple);
+      co_await http::async_read(stream_, buffer_, *parser_, to_tuple);
   if (no_body) {
     const auto why = explain(no_body);
     co_return co_await refuse(why);
@@ -175,15 +199,19 @@ asio::awaitable<bool> connection::answer() {
   parser_.reset();
   keep_alive_ = request.keep_alive();
   const std::string target(request.target());
-  const auto type = request[http::field::content_type];
   http_request decoded{
       .method = std::string(request.method_string()),
       .path = {},
-      .content_type = media_type({type.data(), type.size()}),
+      .content_type = media_type(view(request[http::field::content_type])),
       .body = std::move(request.body()),
+      .caller = caller_,
   };
+  for (const auto& field : request) {
+    if (field.name() == http::field::authorization) continue;
+    decoded.headers[lower(view(field.name_string()))] = view(field.value());
+  }
   box_ = std::make_shared<outbox>(
-      [weak = weak_from_this(), executor = socket_.get_executor()] {
+      [weak = weak_from_this(), executor = stream_.get_executor()] {
         asio::post(executor, [weak] {
           if (const auto self = weak.lock()) self->signal_.cancel();
         });
@@ -191,17 +219,18 @@ asio::awaitable<bool> connection::answer() {
       room_.limits.unsent_bytes);
   left_ = false;
   watching_ = true;
-  asio::co_spawn(socket_.get_executor(), watch(), asio::detached);
+  asio::co_spawn(stream_.get_executor(), watch(), asio::detached);
   try {
     room_.routes.dispatch(target, std::move(decoded), outbox::handle(box_));
   } catch (const std::exception& thrown) {
     box_->reply(error_reply({ec::internal, thrown.what()}));
   }
   const bool written = co_await write_answers();
+  if (left_ || !written) status_ = 499;
+  count();
   std::exchange(box_, nullptr)->leave();
-  // Ends watch(), which alone uses the socket now.
-  error_code ignored;
-  socket_.cancel(ignored);
+  // Ends watch(), which alone uses the stream now.
+  stream_.cancel();
   while (watching_) {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(to_tuple);
@@ -215,7 +244,7 @@ asio::awaitable<void> connection::watch() {
   const auto self = shared_from_this();
   while (buffer_.size() < room_.limits.header_bytes) {
     const auto [failed, count] =
-        co_await socket_.async_read_some(buffer_.prepare(4096), to_tuple);
+        co_await stream_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed == asio::error::operation_aborted) break;
     if (failed) {
       left_ = true;
@@ -236,19 +265,21 @@ asio::awaitable<bool> connection::write_answers() {
     if (ready.overflow) co_return false;
     keep_alive_ = keep_alive_ && !room_.draining;
     if (ready.whole) {
-      const std::string whole = print_reply(*ready.whole);
+      status_ = ready.whole->status;
+      const std::string whole = print_reply(*ready.whole, keep_alive_);
       const bool sent = co_await write(whole);
       co_return sent;
     }
     std::string bytes;
     if (!streaming && (ready.ended || !ready.events.empty())) {
       streaming = true;
+      status_ = 200;
       keep_alive_ = keep_alive_ && chunked_;
-      bytes = print_head(200, "text/event-stream") +
+      bytes = print_head(200, "text/event-stream", keep_alive_) +
               "Cache-Control: no-store\r\n" +
               (chunked_ ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     }
-    if (!ready.events.empty()) bytes += print_chunk(ready.events);
+    if (!ready.events.empty()) bytes += in_body(ready.events);
     if (ready.ended && chunked_) bytes += "0\r\n\r\n";
     if (!bytes.empty()) {
       const bool sent = co_await write(bytes);
@@ -259,7 +290,7 @@ asio::awaitable<bool> connection::write_answers() {
     signal_.expires_after(room_.limits.heartbeat);
     const auto [woken] = co_await signal_.async_wait(to_tuple);
     if (!woken && streaming && !left_) {
-      const std::string beat = print_chunk(":\n\n");
+      const std::string beat = in_body(":\n\n");
       const bool sent = co_await write(beat);
       if (!sent) co_return false;
     }
@@ -270,7 +301,7 @@ asio::awaitable<bool> connection::write_answers() {
 asio::awaitable<bool> connection::write(const std::string& bytes) {
   arm(room_.limits.write_time);
   const auto [failed, count] =
-      co_await asio::async_write(socket_, asio::buffer(bytes), to_tuple);
+      co_await asio::async_write(stream_, asio::buffer(bytes), to_tuple);
   deadline_.cancel();
   if (failed) left_ = true;
   co_return !failed;
@@ -278,17 +309,15 @@ asio::awaitable<bool> connection::write(const std::string& bytes) {
 
 /// What is said about a request that could not be read; nothing where the peer
 /// is gone.
-std::optional<connection::refusal> connection::explain(
-    error_code reason) const {
+std::optional<http_reply> connection::explain(error_code reason) const {
   const auto limit = std::to_string(room_.limits.header_bytes);
   if (timed_out_) {
-    return refusal{408, {ec::deadline, "the request did not arrive in time"}};
+    return refusal(408, {ec::deadline, "the request did not arrive in time"});
   }
   if (reason == http::error::header_limit ||
       reason == http::error::buffer_overflow) {
-    return refusal{431,
-                   {ec::invalid_argument,
-                    "expected a header of at most " + limit + " bytes"}};
+    return refusal(431, {ec::invalid_argument,
+                         "expected a header of at most " + limit + " bytes"});
   }
   if (reason == http::error::body_limit) return body_too_large();
   const auto& of_http =
@@ -297,18 +326,18 @@ std::optional<connection::refusal> connection::explain(
       reason == http::error::partial_message) {
     return std::nullopt;
   }
-  return refusal{
-      400,
-      {ec::invalid_argument, "expected HTTP/1.1, found: " + reason.message()}};
+  return refusal(400, {ec::invalid_argument,
+                       "expected HTTP/1.1, found: " + reason.message()});
 }
 
 /// Answers what is not served, and ends the connection.
-asio::awaitable<bool> connection::refuse(const std::optional<refusal>& what) {
+asio::awaitable<bool> connection::refuse(
+    const std::optional<http_reply>& what) {
   if (!what) co_return false;
   keep_alive_ = false;
-  http_reply whole = error_reply(what->failure);
-  whole.status = what->status;
-  const std::string bytes = print_reply(whole);
+  status_ = what->status;
+  count();
+  const std::string bytes = print_reply(*what, keep_alive_);
   const bool sent = co_await write(bytes);
   if (sent) co_await linger();
   co_return false;
@@ -319,43 +348,27 @@ asio::awaitable<bool> connection::refuse(const std::optional<refusal>& what) {
 asio::awaitable<void> connection::linger() {
   constexpr std::size_t enough = 4u << 20;
   error_code ignored;
-  socket_.shutdown(socket::shutdown_send, ignored);
+  stream_.raw().shutdown(byte_stream::socket::shutdown_send, ignored);
   arm(std::chrono::seconds(2));
   std::array<char, 16384> away;
   for (std::size_t total = 0; total < enough;) {
     const auto [failed, count] =
-        co_await socket_.async_read_some(asio::buffer(away), to_tuple);
+        co_await stream_.raw().async_read_some(asio::buffer(away), to_tuple);
     if (failed) break;
     total += count;
   }
   deadline_.cancel();
 }
 
-std::string connection::print_head(int status,
-                                   const std::string& content_type) const {
-  const auto reason =
-      status == 499 ? boost::beast::string_view("Client Closed Request")
-                    : http::obsolete_reason(
-                          http::int_to_status(static_cast<unsigned>(status)));
-  return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason) +
-         "\r\nContent-Type: " + content_type +
-         "\r\nConnection: " + (keep_alive_ ? "keep-alive" : "close") + "\r\n";
+std::string connection::in_body(const std::string& data) const {
+  return chunked_ ? print_chunk(data) : data;
 }
 
-std::string connection::print_reply(const http_reply& whole) const {
-  std::string text = print_head(whole.status, whole.content_type);
-  for (const auto& [name, value] : whole.headers) {
-    text += name + ": " + value + "\r\n";
-  }
-  text += "Content-Length: " + std::to_string(whole.body.size()) + "\r\n\r\n";
-  return text + whole.body;
-}
-
-std::string connection::print_chunk(const std::string& data) const {
-  if (!chunked_) return data;
-  std::array<char, 20> size;
-  std::snprintf(size.data(), size.size(), "%zx\r\n", data.size());
-  return size.data() + data + "\r\n";
+void connection::count() const {
+  if (!room_.metrics) return;
+  const auto taken = std::chrono::steady_clock::now() - begun_;
+  room_.metrics->count_request(counted_as_.first, counted_as_.second, status_,
+                               std::chrono::duration<double>(taken).count());
 }
 
 }  // namespace t2

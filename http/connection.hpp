@@ -1,47 +1,30 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <functional>
+#include <chrono>
 #include <memory>
 #include <optional>
-#include <set>
+#include <string>
+#include <utility>
 
+#include "http/access.hpp"
+#include "http/byte_stream.hpp"
+#include "http/connection_room.hpp"
 #include "http/outbox.hpp"
-#include "http/server.hpp"
 
 namespace t2 {
-
-class connection;
-
-/// What the connections of a server share. The server's thread only.
-struct connection_room {
-  const router& routes;
-  const server_limits& limits;
-  std::set<connection*> open = {};
-  std::size_t bodies_bytes = 0;  // promised to requests being read
-  bool draining = false;
-  std::function<void()> on_empty = {};  // the last one has gone
-};
 
 /// One peer: reads a request, has it answered, writes the answer, and again.
 /// Everything runs on the server's thread.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  // Whatever the family: a TCP socket would do as well.
-  using socket = boost::asio::generic::stream_protocol::socket;
-
-  /// An answer to a request that is not served.
-  struct refusal {
-    int status = 400;
-    error failure;
-  };
-
-  connection(socket peer, connection_room& room);
+  /// `tls`: null where the peer speaks plainly.
+  connection(byte_stream::socket peer, const peer_origin& from,
+             boost::asio::ssl::context* tls, connection_room& room);
   ~connection();
 
   boost::asio::awaitable<void> run();
@@ -59,17 +42,17 @@ class connection : public std::enable_shared_from_this<connection> {
   boost::asio::awaitable<bool> write_answers();
   boost::asio::awaitable<void> watch();
   boost::asio::awaitable<bool> write(const std::string& bytes);
-  boost::asio::awaitable<bool> refuse(const std::optional<refusal>& what);
+  boost::asio::awaitable<bool> refuse(const std::optional<http_reply>& what);
   boost::asio::awaitable<void> linger();
 
-  std::optional<refusal> admit();
-  std::optional<refusal> explain(boost::system::error_code reason) const;
-  std::string print_head(int status, const std::string& content_type) const;
-  std::string print_reply(const http_reply& whole) const;
-  std::string print_chunk(const std::string& data) const;
+  std::optional<http_reply> admit();
+  std::optional<http_reply> explain(boost::system::error_code reason) const;
+  std::string in_body(const std::string& data) const;
+  void count() const;
   void arm(std::chrono::milliseconds time);
 
-  socket socket_;
+  byte_stream stream_;
+  peer_origin from_;
   connection_room& room_;
   boost::asio::steady_timer deadline_;  // of the operation under way
   boost::asio::steady_timer signal_;    // cancelled to wake write_answers
@@ -77,6 +60,11 @@ class connection : public std::enable_shared_from_this<connection> {
   std::optional<request_parser> parser_;
   std::shared_ptr<outbox> box_;  // of the request being answered
   std::size_t reserved_ = 0;     // of room_.bodies_bytes
+  // Of the request being read or answered:
+  http_caller caller_;
+  std::pair<std::string, std::string> counted_as_;  // method and path
+  std::chrono::steady_clock::time_point begun_;
+  int status_ = 0;
   bool idle_ = true;
   bool timed_out_ = false;
   bool keep_alive_ = false;

@@ -25,7 +25,7 @@ int status_of(ec code) {
     case ec::corrupt: return 500;
     case ec::io: return 500;
     case ec::internal: return 500;
-    case ec::busy: return 503;
+    case ec::busy: return 429;
     case ec::unavailable: return 503;
     case ec::deadline: return 504;
   }
@@ -33,17 +33,21 @@ int status_of(ec code) {
 }
 
 ordered_json error_form(const error& failure) {
-  const bool theirs = status_of(failure.code) < 500;
+  const char* type = failure.code == ec::busy ? "rate_limit_error"
+                     : status_of(failure.code) < 500 ? "invalid_request_error"
+                                                     : "server_error";
   return {{"error",
            {{"message", failure.message},
-            {"type", theirs ? "invalid_request_error" : "server_error"},
+            {"type", type},
             {"code", to_string(failure.code)}}}};
 }
 
 http_reply error_reply(const error& failure) {
   http_reply reply{.status = status_of(failure.code),
                    .body = dump_json(error_form(failure))};
-  if (reply.status == 503) reply.headers.emplace_back("Retry-After", "1");
+  if (reply.status == 429 || reply.status == 503) {
+    reply.headers.emplace_back("Retry-After", "1");
+  }
   return reply;
 }
 

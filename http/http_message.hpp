@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/caller.hpp"
+
 namespace t2 {
 
 /// A request as handlers see it: decoded, without a socket.
@@ -15,6 +17,9 @@ struct http_request {
   std::map<std::string, std::string> capture = {};  // of the route's pattern
   std::string content_type = {};                    // lower case, no parameters
   std::string body = {};
+  http_caller caller = {};
+  /// Names in lower case; without the one that holds the key.
+  std::map<std::string, std::string> headers = {};
 };
 
 /// A whole answer.

@@ -66,10 +66,21 @@ struct router::found {
 void router::add(std::string method, std::string_view pattern,
                  http_handler handler, std::size_t body_bytes) {
   const auto parts = split(pattern, '/');
-  routes_.push_back({.method = std::move(method),
+  routes_.push_back({.of = {.method = std::move(method),
+                            .pattern = std::string(pattern),
+                            .body_bytes = body_bytes},
                      .segments = {parts.begin(), parts.end()},
-                     .handler = std::move(handler),
-                     .body_bytes = body_bytes});
+                     .handler = std::move(handler)});
+}
+
+bool router::allow(std::string_view method, std::string_view pattern,
+                   http_scope scope) {
+  for (route& one : routes_) {
+    if (one.of.method != method || one.of.pattern != pattern) continue;
+    one.of.scope = scope;
+    return true;
+  }
+  return false;
 }
 
 router::found router::find(std::string_view method,
@@ -95,8 +106,8 @@ router::found router::find(std::string_view method,
       }
     }
     if (!fits) continue;
-    if (candidate.method != method) {
-      best.other_methods.push_back(candidate.method);
+    if (candidate.of.method != method) {
+      best.other_methods.push_back(candidate.of.method);
     } else if (!best.chosen) {
       best.chosen = &candidate;
       best.capture = std::move(capture);
@@ -134,10 +145,16 @@ void router::dispatch(std::string_view target, http_request request,
   match.chosen->handler(std::move(request), std::move(answer));
 }
 
-std::size_t router::body_limit(std::string_view method,
-                               std::string_view target) const {
+const router::facts* router::look_up(std::string_view method,
+                                     std::string_view target) const {
   const found match = find(method, target);
-  return match.chosen ? match.chosen->body_bytes : 0;
+  return match.chosen ? &match.chosen->of : nullptr;
+}
+
+std::vector<router::facts> router::list() const {
+  std::vector<facts> all;
+  for (const route& one : routes_) all.push_back(one.of);
+  return all;
 }
 
 result<std::string> decode_url(std::string_view text, bool plus_is_space) {

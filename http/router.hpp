@@ -32,16 +32,30 @@ class router {
   void dispatch(std::string_view target, http_request request,
                 std::shared_ptr<exchange> answer) const;
 
-  /// The body_bytes of the route that would be called; 0 without one.
-  std::size_t body_limit(std::string_view method,
-                         std::string_view target) const;
+  /// What a route is, but for its handler.
+  struct facts {
+    std::string method;
+    std::string pattern;
+    std::size_t body_bytes = 0;
+    http_scope scope = http_scope::administer;
+  };
+
+  /// Says what the route's caller needs; to administer, where this is not
+  /// called. False: there is no such route.
+  bool allow(std::string_view method, std::string_view pattern,
+             http_scope scope);
+
+  /// Of the route that would be called; null without one.
+  const facts* look_up(std::string_view method, std::string_view target) const;
+
+  /// Of all routes, in their order.
+  std::vector<facts> list() const;
 
  private:
   struct route {
-    std::string method;
+    facts of;
     std::vector<std::string> segments;
     http_handler handler;
-    std::size_t body_bytes = 0;
   };
   struct found;
   found find(std::string_view method, std::string_view target) const;

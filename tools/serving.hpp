@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "config/options.hpp"
 #include "config/result.hpp"
@@ -16,6 +20,33 @@ inline server_limits limits_of(const runtime_options& options) {
   limits.body_bytes = static_cast<std::size_t>(options.server.max_body_bytes);
   limits.bodies_bytes = std::max(limits.bodies_bytes, limits.body_bytes);
   return limits;
+}
+
+/// TCP as these options ask for it; none: not at all. Reads the keys;
+/// ec::invalid_argument where half of TLS is given.
+inline result<std::optional<tcp_settings>> tcp_settings_of(
+    const server_options& options) {
+  if (options.listen.empty()) return std::optional<tcp_settings>();
+  if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    const bool key = options.tls_key.empty();
+    return error{ec::invalid_argument,
+                 std::string(key ? "server.tls_key" : "server.tls_certificate") +
+                     ": expected a file beside " +
+                     (key ? "server.tls_certificate" : "server.tls_key") +
+                     ", found none"};
+  }
+  auto listen = parse_host_port(options.listen);
+  if (!listen) return listen.error();
+  tcp_settings tcp{.listen = *std::move(listen),
+                   .administer_remotely = options.administer_remotely,
+                   .certificate = options.tls_certificate,
+                   .certificate_key = options.tls_key};
+  if (!options.keys.empty()) {
+    auto keys = key_ring::read(options.keys);
+    if (!keys) return keys.error();
+    tcp.keys = std::make_shared<const key_ring>(*std::move(keys));
+  }
+  return std::optional(std::move(tcp));
 }
 
 /// Whether the options name a model's folder, before anything is started.

@@ -2,31 +2,35 @@
 # Installs what t2 is built from: Debian packages (needs root, or sudo), and
 # LibTorch out of its wheel into a private virtual environment (.venv).
 # Running it again does nothing when all is there.
-#   tools/setup.sh [--cuda] [--peers]
+#   tools/setup.sh [--cuda] [--peers] [--clients]
 #     --cuda    LibTorch with its CUDA libraries, and nvcc (about 5 GB)
 #     --peers   what bench/peers.py compares with: transformers and all of
 #               Python's torch, in .venv-peers (about 5 GB)
+#     --clients what the server is tried with: openai, schemathesis, and selenium,
+#               in .venv-clients, with Chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cuda=0 peers=0
+cuda=0 peers=0 clients=0
 for argument in "$@"; do
   case $argument in
     --cuda) cuda=1 ;;
     --peers) peers=1 ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "setup.sh: unknown argument '$argument' (expected --cuda, --peers)" >&2; exit 2 ;;
+    --clients) clients=1 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup.sh: unknown argument '$argument' (expected --cuda, --peers, --clients)" >&2; exit 2 ;;
   esac
 done
 
 packages=(
   ca-certificates g++ cmake ninja-build ccache pkg-config git
   libcaf-dev libboost1.81-dev libboost-program-options1.81-dev
-  libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libsqlite3-dev
+  libssl-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libsqlite3-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev
   bubblewrap libseccomp-dev
   python3-venv curl
 )
+((clients == 0)) || packages+=(chromium chromium-driver)
 # A rustup toolchain serves as well as Debian's.
 command -v cargo >/dev/null || packages+=(cargo-web rustc-web)
 
@@ -68,4 +72,9 @@ if ((peers)); then
   [ -x .venv-peers/bin/pip ] || python3 -m venv .venv-peers
   .venv-peers/bin/pip install -q --disable-pip-version-check "torch==$torch" \
     transformers==5.23.0 peft==0.21.2 safetensors tokenizers numpy
+fi
+if ((clients)); then
+  [ -x .venv-clients/bin/pip ] || python3 -m venv .venv-clients
+  .venv-clients/bin/pip install -q --disable-pip-version-check \
+    openai==3.57.0 schemathesis==4.32.5 selenium==4.51.0
 fi

@@ -60,15 +60,22 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   if (auto made = make_store_folder(options); !made) {
     return report(made.error());
   }
+  auto tcp = tcp_settings_of(options.server);
+  if (!tcp) return report(tcp.error());
   auto actors = client::start(options, options.server.socket);
   if (!actors) return report(actors.error());
-  auto listening = server::start(options.server.socket,
-                                 make_api(**actors, {.search = options.search}),
-                                 limits_of(options));
+  const auto metrics = std::make_shared<serving_metrics>();
+  auto listening = server::start(
+      options.server.socket,
+      make_api(**actors, {.search = options.search, .metrics = metrics}),
+      limits_of(options), *std::move(tcp), metrics);
   if (!listening) return report(listening.error());
   log(log_level::info, "t2d " + version() + " with pid " +
                            std::to_string(::getpid()) + " has the store " +
                            options.store.path);
+  if (const auto& address = (*listening)->tcp_address(); !address.empty()) {
+    log(log_level::info, "listening on " + address);
+  }
   const bool ready = wait_until_ready(options, signals);
   if (ready) signals.wait(-1);
   log(log_level::info, "stopping");
@@ -83,7 +90,7 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
 exit_code run(std::span<const std::string> arguments) {
   const interrupt signals;
   const program self{.name = "t2d",
-                     .summary = "Serves t2 on a Unix socket",
+                     .summary = "Serves t2 on a Unix socket, and on TCP",
                      .version = version()};
   const auto call = parse_command_line(self, arguments, process_environment());
   if (!call) return report(call.error());

@@ -57,6 +57,7 @@ TEST(options, follow_the_xdg_folders) {
 /// A valid value of each option that is not its default, as flag text.
 std::string another_value(const option& option) {
   if (option.name == "model.device") return "cuda:1";
+  if (option.name == "server.listen") return "[::1]:8080";
   switch (option.kind) {
     case option_kind::boolean:
       return option.value == option_value{true} ? "false" : "true";

@@ -36,7 +36,10 @@ class served_model {
       return;
     }
     actors_ = *std::move(started);
-    auto listening = server::start(folder_ / "socket", make_api(*actors_));
+    const auto metrics = std::make_shared<serving_metrics>();
+    auto listening = server::start(folder_ / "socket",
+                                   make_api(*actors_, {.metrics = metrics}), {},
+                                   {}, metrics);
     if (listening) server_ = *std::move(listening);
     wait_until_ready();
   }
@@ -112,6 +115,65 @@ TEST_F(api, health_says_what_is_served) {
   EXPECT_EQ(reply.body.at("state"), "ready");
   EXPECT_EQ(reply.body.at("model"), "stories260k-hf");
   EXPECT_EQ(reply.body.at("fingerprint").get<std::string>().size(), 64u);
+}
+
+TEST_F(api, is_ready_once_it_is_loaded) {
+  const auto reply = ask("GET", "/ready");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body.at("state"), "ready");
+}
+
+TEST_F(api, embeddings_are_refused_clearly) {
+  const auto reply = ask("POST", "/v1/embeddings", R"({"input":"x"})");
+  EXPECT_EQ(reply.status, 400);
+  const std::string message = reply.body.at("error").at("message");
+  EXPECT_NE(message.find("generation models only"), std::string::npos);
+}
+
+TEST_F(api, metrics_count_what_was_answered) {
+  const auto value = [](const std::string& name) {
+    const auto reply = model_->http().request("GET", "/metrics");
+    EXPECT_TRUE(reply && reply->content_type.starts_with("text/plain"));
+    const std::string text = "\n" + reply->body;
+    const auto at = text.find("\n" + name + " ");
+    if (at == std::string::npos) {
+      ADD_FAILURE() << name << " in" << text;
+      return 0.0;
+    }
+    return std::stod(text.substr(at + name.size() + 2));
+  };
+  const std::string requests =
+      "t2_http_requests_total{method=\"POST\",path=\"/v1/completions\","
+      "status=\"200\"}";
+  ASSERT_EQ(complete({{"model", "base"}, {"prompt", "A"}, {"max_tokens", 8}})
+                .status,
+            200);
+  const double first = value("t2_time_to_first_token_seconds_count");
+  const double between = value("t2_inter_token_seconds_count");
+  const double asked = value(requests);
+  const double decoded = value("t2_engine_tokens_total{purpose=\"decode\"}");
+  for (const bool stream : {false, true}) {
+    const auto reply = model_->http().request(
+        "POST", "/v1/completions",
+        json{{"model", "base"},
+             {"prompt", "Once upon a time"},
+             {"max_tokens", 8},
+             {"ignore_eos", true},
+             {"stream", stream}}
+            .dump());
+    ASSERT_TRUE(reply);
+  }
+  EXPECT_EQ(value("t2_time_to_first_token_seconds_count"), first + 2);
+  EXPECT_EQ(value("t2_inter_token_seconds_count"), between + 14);
+  EXPECT_EQ(value(requests), asked + 2);
+  EXPECT_GE(value("t2_engine_tokens_total{purpose=\"decode\"}"), decoded + 14);
+  EXPECT_EQ(value("t2_ready"), 1);
+  EXPECT_EQ(value("t2_queries_running"), 0);
+  EXPECT_GT(value("t2_engine_steps_total"), 0);
+  EXPECT_GT(value("process_resident_memory_bytes"), 1e7);
+  value("t2_engine_plan_steps_total{plan=\"base\"}");
+  value("t2_engine_step_sequences_count");
+  value("t2_kv_cache_used_bytes");
 }
 
 TEST_F(api, models_are_base_and_auto_and_what_was_registered) {

@@ -27,10 +27,15 @@ TEST(error_form, has_openais_shape) {
             R"({"error":{"message":"no task 'x'",)"
             R"("type":"invalid_request_error","code":"not_found"}})");
   EXPECT_EQ(error_form({ec::io, "x"})["error"]["type"], "server_error");
+  EXPECT_EQ(error_form({ec::busy, "x"})["error"]["type"], "rate_limit_error");
 }
 
 TEST(error_form, asks_to_come_back_where_that_helps) {
-  EXPECT_EQ(error_reply({ec::busy, ""}).headers.at(0).first, "Retry-After");
+  EXPECT_EQ(error_reply({ec::busy, ""}).status, 429);
+  EXPECT_EQ(error_reply({ec::unavailable, ""}).status, 503);
+  for (const ec code : {ec::busy, ec::unavailable}) {
+    EXPECT_EQ(error_reply({code, ""}).headers.at(0).first, "Retry-After");
+  }
   EXPECT_TRUE(error_reply({ec::not_found, ""}).headers.empty());
 }
 

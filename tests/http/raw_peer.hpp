@@ -1,13 +1,17 @@
 #pragma once
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "http/unix_socket.hpp"
 
@@ -19,6 +23,16 @@ class raw_peer {
   explicit raw_peer(const std::filesystem::path& socket) {
     const auto fd = connect_unix_socket(socket);
     fd_ = fd ? *fd : -1;
+  }
+  /// On 127.0.0.1.
+  explicit raw_peer(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    if (::connect(fd_, generic, sizeof address) != 0) close();
   }
   ~raw_peer() { close(); }
   raw_peer(const raw_peer&) = delete;
@@ -39,6 +53,12 @@ class raw_peer {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
+  }
+
+  /// Whether something comes within so many milliseconds.
+  bool can_hear(int milliseconds) const {
+    pollfd ready{fd_, POLLIN, 0};
+    return ::poll(&ready, 1, milliseconds) == 1;
   }
 
   /// Everything until the server closes (or is silent for 20 s).

@@ -84,10 +84,24 @@ TEST(router, refuses_broken_escapes) {
   EXPECT_EQ(ask("GET", "/v1/tasks?x=1&x=2").status, 400);
 }
 
-TEST(router, knows_the_body_limit_of_a_route) {
-  EXPECT_EQ(echo().body_limit("POST", "/v1/tasks?x=1"), 77u);
-  EXPECT_EQ(echo().body_limit("GET", "/v1/tasks"), 0u);
-  EXPECT_EQ(echo().body_limit("POST", "/elsewhere"), 0u);
+TEST(router, knows_what_a_route_is) {
+  router routes = echo();
+  const auto* found = routes.look_up("POST", "/v1/tasks?x=1");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->pattern, "/v1/tasks");
+  EXPECT_EQ(found->body_bytes, 77u);
+  EXPECT_EQ(routes.look_up("GET", "/v1/tasks")->body_bytes, 0u);
+  EXPECT_EQ(routes.look_up("POST", "/elsewhere"), nullptr);
+}
+
+TEST(router, a_route_is_for_administrators_unless_it_says_otherwise) {
+  router routes = echo();
+  EXPECT_EQ(routes.look_up("GET", "/v1/tasks")->scope, http_scope::administer);
+  EXPECT_TRUE(routes.allow("GET", "/v1/tasks", http_scope::use));
+  EXPECT_FALSE(routes.allow("GET", "/v1/task", http_scope::use));
+  EXPECT_FALSE(routes.allow("PATCH", "/v1/tasks", http_scope::use));
+  EXPECT_EQ(routes.look_up("GET", "/v1/tasks")->scope, http_scope::use);
+  EXPECT_EQ(routes.look_up("POST", "/v1/tasks")->scope, http_scope::administer);
 }
 
 TEST(router, encoding_and_decoding_are_inverse_for_every_byte) {

@@ -246,7 +246,7 @@ TEST_F(http_server, bounds_the_bodies_of_all_requests_together) {
       "Content-Length: 1000\r\n\r\n");
   EXPECT_EQ(first.hear_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   const std::string body(800, 'x');
-  EXPECT_TRUE(ask(post(body)).starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(ask(post(body)).starts_with("HTTP/1.1 429 "));
   first.say(std::string(1000, 'y'));
   EXPECT_TRUE(has(first.hear_until("yyy"), "200 OK"));
   EXPECT_TRUE(has(ask(post(body, "Connection: close\r\n")), "200 OK"));
@@ -279,13 +279,13 @@ TEST_F(http_server, turns_away_more_peers_than_it_allows) {
     peer->say(post("in"));
     EXPECT_TRUE(has(peer->hear_until("|in"), "200 OK"));
   }
-  EXPECT_TRUE(raw_peer(socket_).hear_all().starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(raw_peer(socket_).hear_all().starts_with("HTTP/1.1 429 "));
   // Once the server has seen the first one go there is room again.
   first.close();
   std::string heard;
   do {
     heard = ask(post("late", "Connection: close\r\n"));
-  } while (heard.empty() || heard.starts_with("HTTP/1.1 503 "));
+  } while (heard.empty() || heard.starts_with("HTTP/1.1 429 "));
   EXPECT_TRUE(has(heard, "|late"));
 }
 

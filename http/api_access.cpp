@@ -1,0 +1,48 @@
+#include <array>
+#include <utility>
+
+#include "http/api_routes.hpp"
+
+namespace t2 {
+namespace {
+
+struct granted {
+  const char* method;
+  const char* path;
+};
+
+// What is in neither list is for administrators.
+constexpr std::array open_to_all = {
+    granted{"GET", "/"},  // the page alone: what it shows it asks for
+    granted{"GET", "/health"},
+    granted{"GET", "/ready"},
+    granted{"GET", "/openapi.json"},
+};
+constexpr std::array open_to_users = {
+    granted{"GET", "/metrics"},
+    granted{"GET", "/v1/models"},
+    granted{"POST", "/v1/chat/completions"},
+    granted{"POST", "/v1/completions"},
+    granted{"POST", "/v1/embeddings"},
+    granted{"GET", "/v1/tasks"},
+    granted{"GET", "/v1/tasks/{name}"},
+    granted{"GET", "/v1/tasks/{name}/adaptations"},
+    granted{"GET", "/v1/experts"},
+    granted{"GET", "/v1/experts/{name}"},
+    granted{"GET", "/v1/experts/{name}/versions"},
+    granted{"GET", "/v1/evaluations"},
+    granted{"GET", "/v1/seen"},
+};
+
+}  // namespace
+
+void grant_access(router& routes) {
+  for (const auto& [method, path] : open_to_all) {
+    routes.allow(method, path, http_scope::open);
+  }
+  for (const auto& [method, path] : open_to_users) {
+    routes.allow(method, path, http_scope::use);
+  }
+}
+
+}  // namespace t2
