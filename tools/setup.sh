@@ -6,8 +6,8 @@
 #     --cuda    LibTorch with its CUDA libraries, and nvcc (about 5 GB)
 #     --peers   what bench/peers.py compares with: transformers and all of
 #               Python's torch, in .venv-peers (about 5 GB)
-#     --clients what the server is tried with: openai, schemathesis and selenium,
-#               in .venv-clients
+#     --clients what the server is tried with: openai, schemathesis, and selenium,
+#               in .venv-clients, with Chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +30,7 @@ packages=(
   bubblewrap libseccomp-dev
   python3-venv curl
 )
+((clients == 0)) || packages+=(chromium chromium-driver)
 # A rustup toolchain serves as well as Debian's.
 command -v cargo >/dev/null || packages+=(cargo-web rustc-web)
 

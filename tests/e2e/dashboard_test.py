@@ -9,8 +9,8 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,28 +35,7 @@ EXAMPLES = [
          "5+1=6 1+2=3 #### 36")]]
 
 
-def relay(path):
-    """Listens on a free TCP port for the Unix socket; the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def serve():
-        while True:
-            near = listener.accept()[0]
-            far = socket.socket(socket.AF_UNIX)
-            far.connect(path)
-            for ends in ((near, far), (far, near)):
-                threading.Thread(target=pump, args=ends, daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
+ADMINISTER, USE = "administer-0123456789", "use-0123456789abcdef"
 
 
 class Dashboard(unittest.TestCase):
@@ -69,16 +48,21 @@ class Dashboard(unittest.TestCase):
             f'[model]\npath = "{SOURCES}/assets/t2-mini"\ndtype = "float32"\n'
             f'svd_cache = "{here}/svd"\n[engine]\nthreads = 1\n'
             f'[store]\npath = "{here}/store.db"\n'
-            f'[server]\nsocket = "{here}/t2.sock"\n')
+            f'[server]\nsocket = "{here}/t2.sock"\n'
+            f'listen = "127.0.0.1:0"\nkeys = "{here}/keys"\n')
+        keys = here / "keys"
+        keys.touch(mode=0o600)
+        keys.write_text(f"boss administer {ADMINISTER}\nguest use {USE}\n")
         cls.environment = {"HOME": str(here), "T2_CONFIG": f"{here}/t2.toml"}
         cls.daemon = subprocess.Popen(
             [T2D], env=cls.environment, stderr=subprocess.PIPE, text=True)
         cls.addClassCleanup(cls.stop_daemon)
         for line in cls.daemon.stderr:
+            if found := re.search(r"listening on (?:http://)?127.0.0.1:(\d+)", line):
+                cls.port = int(found[1])
             if " ready: " in line:
                 break
         threading.Thread(target=cls.daemon.stderr.read, daemon=True).start()
-        cls.port = relay(f"{here}/t2.sock")
         for name in ("math", "code"):
             cls.t2("expert", "import", name,
                    f"{SOURCES}/assets/experts/{name}.safetensors")
@@ -113,20 +97,32 @@ class Dashboard(unittest.TestCase):
     @classmethod
     def request(cls, method, path, body=None):
         to = http.client.HTTPConnection("127.0.0.1", cls.port)
-        to.request(method, path, body and json.dumps(body))
+        to.request(method, path, body and json.dumps(body),
+                   {"Authorization": f"Bearer {ADMINISTER}"})
         reply = to.getresponse()
         answer = reply.status, reply.read().decode()
         to.close()
         return answer
 
     def setUp(self):
+        # Before the page's own script, so that it has a key from the start.
+        self.key_script = self.browser.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument",
+            {"source": f"sessionStorage.setItem('t2-key', '{ADMINISTER}')"})
         self.browser.get(f"http://127.0.0.1:{self.port}/")
         self.missing = [path for path in (
-            "/metrics", "/v1/jobs", "/v1/experts/math%401/heatmap")
+            "/v1/jobs", "/v1/experts/math%401/heatmap")
             if self.request("GET", path)[0] == 404]
+
+    def take_key_away(self):
+        if self.key_script:
+            self.browser.execute_cdp_cmd(
+                "Page.removeScriptToEvaluateOnNewDocument", self.key_script)
+        self.key_script = None
 
     def tearDown(self):
         """Chromium itself notes what a server lacks; nothing else is wrong."""
+        self.take_key_away()
         wrong = [entry for entry in self.browser.get_log("browser")
                  if entry["level"] in ("SEVERE", "WARNING")
                  and not (entry["source"] == "network" and "404" in entry["message"]
@@ -203,30 +199,53 @@ class Dashboard(unittest.TestCase):
             self.assertIn("mean", cells[0].find_element(
                 By.TAG_NAME, "title").get_attribute("textContent"))
 
-    def test_draws_what_is_measured_or_says_what_is_missing(self):
-        if "/metrics" in self.missing:
-            self.wait_for(lambda: self.text("#metrics-note"), "the note")
-            self.assertEqual(self.text("#metrics-note"), "/metrics is not there.")
-            return
-        self.request("POST", "/v1/completions",
-                     {"model": "base", "prompt": "A", "max_tokens": 8})
-        points = lambda: [node.get_attribute("points").strip()
-                          for node in self.find("#charts polyline")]
-        self.wait_for(lambda: len(points()) == 4 and points()[0] and points()[3],
-                      "the charts")
+    def test_draws_what_is_measured(self):
+        tokens = lambda: self.find("#charts polyline")[0].get_attribute("points")
+        self.wait_for(lambda: len(tokens().split()) > 1, "two rates")
+        self.wait_for(lambda: "Written: 0 tokens/s" ==
+                      self.text("#charts figcaption"), "no tokens")
+        self.request("POST", "/v1/completions", {
+            "model": "base", "prompt": "A", "max_tokens": 64,
+            "ignore_eos": True, "stream": True})
+        self.wait_for(lambda: re.search(r"Written: [1-9]",
+                                        self.text("#charts figcaption")),
+                      "tokens")
+        self.assertEqual(self.text("#metrics-note"), "")
 
-    def test_sends_the_key(self):
-        self.browser.execute_script(
-            "const plain = window.fetch; window.sent = [];"
-            "window.fetch = (path, options) => { window.sent.push("
-            "  (options.headers || {}).Authorization); "
-            "  return plain(path, options); };")
-        self.find("#key")[0].send_keys("secret", Keys.ENTER)
-        self.wait_for(lambda: "Bearer secret" in self.browser.execute_script(
-            "return window.sent"), "a request with the key")
-        self.assertEqual(self.browser.execute_script(
-            "return sessionStorage.getItem('t2-key')"), "secret")
+    def test_shows_searches_and_trainings(self):
+        if "/v1/jobs" in self.missing:
+            self.wait_for(lambda: self.text("#jobs-note") ==
+                          "/v1/jobs is not there.", "the note")
+            return
+        self.wait_for(lambda: self.find("#jobs article") or
+                      self.text("#jobs-note") == "Nothing is under way.",
+                      "the jobs")
+
+    def test_says_that_it_needs_a_key_and_takes_one(self):
+        self.take_key_away()
         self.browser.execute_script("sessionStorage.clear()")
+        self.browser.refresh()
+        self.wait_for(lambda: self.text("#tasks-note") ==
+                      "/v1/tasks needs an API key.", "the refusal")
+        self.wait_for(lambda: self.text("#state") == "ready", "the state")
+        self.assertNotIn("undefined", self.text("body"))
+        self.find("#prompt")[0].send_keys("A")
+        self.find("#ask")[0].click()
+        self.wait_for(lambda: "key" in self.text("#answers article"),
+                      "the refusal")
+        refused = self.browser.get_log("browser")
+        self.assertTrue(refused)
+        for entry in refused:
+            self.assertRegex(entry["message"], "40[14]")
+        self.find("#key")[0].send_keys(USE, Keys.ENTER)
+        self.wait_for(lambda: len(self.find("#tasks article")) == 2, "the tasks")
+        self.assertEqual(self.text("#tasks-note"), "")
+        self.assertEqual(self.browser.execute_script(
+            "return sessionStorage.getItem('t2-key')"), USE)
+        # What is for administrators says so.
+        self.missing += [None]
+        for entry in self.browser.get_log("browser"):
+            self.assertRegex(entry["message"], "40[34]")
 
 
 if __name__ == "__main__":
