@@ -1,6 +1,7 @@
 #include "model/linear_weight.hpp"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/linear.h>
 #include <c10/core/Scalar.h>
 
@@ -27,6 +28,17 @@ at::Tensor packed_linear(const at::Tensor& x, const at::Tensor& w) {
                  c10::List<std::optional<at::Scalar>>{}, std::nullopt);
 }
 
+at::Tensor packed_linear_onto(const at::Tensor& y, const at::Tensor& x,
+                              const at::Tensor& w) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("mkldnn::_linear_pointwise", "binary")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&,
+                            const at::Tensor&, const std::optional<at::Tensor>&,
+                            std::string_view)>();
+  return op.call(x, y, w, std::nullopt, "add");
+}
+
 }  // namespace
 
 linear_weight::linear_weight(const at::Tensor& w_mn)
@@ -39,6 +51,13 @@ linear_weight::linear_weight(const at::Tensor& w_mn)
 at::Tensor linear_weight::apply(const at::Tensor& x_tn) const {
   return packed_ ? packed_linear(x_tn.contiguous(), weight_)
                  : at::linear(x_tn, weight_);
+}
+
+at::Tensor linear_weight::apply_onto(const at::Tensor& y_tm,
+                                     const at::Tensor& x_tn) const {
+  return packed_ ? packed_linear_onto(y_tm.contiguous(), x_tn.contiguous(),
+                                      weight_)
+                 : at::addmm(y_tm, x_tn, weight_.t());
 }
 
 }  // namespace t2

@@ -21,6 +21,8 @@ class linear_weight {
 
   /// x_tn: [T, N] of W's type → [T, M].
   at::Tensor apply(const at::Tensor& x_tn) const;
+  /// y_tm + x Wᵀ in one pass, as a new tensor.
+  at::Tensor apply_onto(const at::Tensor& y_tm, const at::Tensor& x_tn) const;
 
  private:
   at::Tensor weight_;

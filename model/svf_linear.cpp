@@ -50,11 +50,10 @@ void svf_linear::set_factors(std::vector<svd_factors> factors) {
   for (const auto& f : factors) {
     v_rn.push_back(f.v_nr.t());
     s_r.push_back(f.s_r);
-    full_.u.emplace_back(f.u_mr.to(device_).to(dtype_));
-    full_.ranks.push_back(f.s_r.size(0));
+    u_.emplace_back(f.u_mr.to(device_).to(dtype_));
   }
   s_r_ = at::cat(s_r, 0).to(device_);
-  full_.v = linear_weight{at::cat(v_rn, 0).to(device_).to(dtype_)};
+  v_ = linear_weight{at::cat(v_rn, 0).to(device_).to(dtype_)};
   factors_ = std::move(factors);
 }
 
@@ -85,40 +84,41 @@ at::Tensor svf_linear::with_bias(at::Tensor y_tm) const {
   return bias_m_.defined() ? y_tm.add_(bias_m_) : y_tm;
 }
 
-at::Tensor svf_linear::low_rank(const thin_factors& by, const at::Tensor& x_tn,
-                                const at::Tensor& d_gk,
-                                const at::Tensor& shift_k,
+at::Tensor svf_linear::low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
+                                const at::Tensor& shift_r,
                                 std::span<const std::int32_t> rows) const {
-  auto p_tk = by.v.apply(x_tn);
-  kernels::scale_rows(p_tk, d_gk, shift_k, rows);
-  if (by.u.size() == 1) return by.u.front().apply(p_tk);
+  auto p_tr = v_.apply(x_tn);
+  kernels::scale_rows(p_tr, d_gr, shift_r, rows);
+  if (parts_.size() == 1) return u_.front().apply(p_tr);
   std::vector<at::Tensor> outputs;
   std::int64_t rank = 0;
-  for (std::size_t i = 0; i < by.u.size(); ++i) {
-    outputs.push_back(by.u[i].apply(p_tk.narrow(1, rank, by.ranks[i])));
-    rank += by.ranks[i];
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto r = parts_[i].where.rank();
+    outputs.push_back(u_[i].apply(p_tr.narrow(1, rank, r)));
+    rank += r;
   }
   return at::cat(outputs, 1);
 }
 
 thin_factors svf_linear::thin(const at::Tensor& d_gr, std::int64_t rank) const {
-  thin_factors out;
-  std::vector<at::Tensor> index, v_kn;
+  std::vector<at::Tensor> index, v_kn, u_mk;
   std::int64_t begin = 0;
   for (const auto& f : factors_) {
     const auto all = f.s_r.size(0);
     const auto size = d_gr.narrow(1, begin, all).abs().amax(0).to(at::kCPU);
     const auto chosen =
         std::get<0>(std::get<1>(size.topk(std::min(rank, all))).sort());
-    out.ranks.push_back(chosen.size(0));
     v_kn.push_back(f.v_nr.index_select(1, chosen).t());
-    out.u.emplace_back(f.u_mr.index_select(1, chosen).to(device_).to(dtype_));
+    u_mk.push_back(f.u_mr.index_select(1, chosen));
     index.push_back(chosen + begin);
     begin += all;
   }
-  out.index_k = at::cat(index, 0).to(d_gr.device());
-  out.v = linear_weight{at::cat(v_kn, 0).to(device_).to(dtype_)};
-  return out;
+  const auto ready = [&](const at::Tensor& w) {
+    return linear_weight{w.to(device_).to(dtype_)};
+  };
+  return {.index_k = at::cat(index, 0).to(d_gr.device()),
+          .v = ready(at::cat(v_kn, 0)),
+          .u = ready(at::block_diag(u_mk))};
 }
 
 at::Tensor svf_linear::apply_base(const at::Tensor& x_tn) const {
@@ -133,7 +133,7 @@ at::Tensor svf_linear::apply_dense(const at::Tensor& x_tn,
 at::Tensor svf_linear::apply_factored(
     const at::Tensor& x_tn, const at::Tensor& d_gr,
     std::span<const std::int32_t> rows) const {
-  return with_bias(low_rank(full_, x_tn, d_gr, s_r_, rows));
+  return with_bias(low_rank(x_tn, d_gr, s_r_, rows));
 }
 
 at::Tensor svf_linear::apply_delta(const at::Tensor& x_tn,
@@ -141,12 +141,19 @@ at::Tensor svf_linear::apply_delta(const at::Tensor& x_tn,
                                    std::span<const std::int32_t> rows,
                                    std::int64_t first,
                                    const thin_factors* thin) const {
-  const auto d_gk = thin ? d_gr.index_select(1, thin->index_k) : d_gr;
-  auto y_tm = base_.apply(x_tn);
   const auto count = x_tn.size(0) - first;
-  y_tm.narrow(0, first, count)
-      .add_(low_rank(thin ? *thin : full_, x_tn.narrow(0, first, count), d_gk,
-                     {}, rows.subspan(static_cast<std::size_t>(first))));
+  const auto adapted = rows.subspan(static_cast<std::size_t>(first));
+  const auto x_an = x_tn.narrow(0, first, count);
+  auto y_tm = base_.apply(x_tn);
+  if (!thin) {
+    y_tm.narrow(0, first, count).add_(low_rank(x_an, d_gr, {}, adapted));
+    return with_bias(std::move(y_tm));
+  }
+  auto p_ak = thin->v.apply(x_an);
+  kernels::scale_rows(p_ak, d_gr.index_select(1, thin->index_k), {}, adapted);
+  const auto y_am = thin->u.apply_onto(y_tm.narrow(0, first, count), p_ak);
+  if (first == 0) return with_bias(y_am);
+  y_tm.narrow(0, first, count).copy_(y_am);
   return with_bias(std::move(y_tm));
 }
 

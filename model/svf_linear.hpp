@@ -13,12 +13,11 @@
 
 namespace t2 {
 
-/// Factors of some of a linear map's singular directions, for thin products.
+/// Factors of K of a linear map's singular directions, for two thin products.
 struct thin_factors {
-  at::Tensor index_k;            // which of the map's R; undefined: all
-  linear_weight v;               // [K, N]
-  std::vector<linear_weight> u;  // [M of a part, K of the part]
-  std::vector<std::int64_t> ranks;  // K of each part
+  at::Tensor index_k;  // which of the map's R
+  linear_weight v;     // [K, N]
+  linear_weight u;     // [M, K], 0 between parts
 };
 
 /// The projections of a layer that read the same input (q k v; o; gate up;
@@ -41,7 +40,7 @@ class svf_linear {
   projection_kind first_kind() const { return parts_.front().where.kind; }
   std::int64_t ranks() const { return ranks_; }
   std::int64_t base_bytes() const { return base_.bytes(); }
-  bool has_factors() const { return full_.v.defined(); }
+  bool has_factors() const { return v_.defined(); }
 
   /// Loads U, s and V out of the cache (decomposing what it lacks).
   result<void> load_factors(const svd_cache& cache, const checkpoint& weights);
@@ -75,8 +74,8 @@ class svf_linear {
 
  private:
   at::Tensor with_bias(at::Tensor y_tm) const;
-  at::Tensor low_rank(const thin_factors& by, const at::Tensor& x_tn,
-                      const at::Tensor& d_gk, const at::Tensor& shift_k,
+  at::Tensor low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
+                      const at::Tensor& shift_r,
                       std::span<const std::int32_t> rows) const;
 
   std::vector<part> parts_;
@@ -86,7 +85,8 @@ class svf_linear {
   linear_weight base_;
   at::Tensor bias_m_;
   std::vector<svd_factors> factors_;
-  thin_factors full_;
+  linear_weight v_;                // [R, N]
+  std::vector<linear_weight> u_;   // [M of the part, R of the part]
   at::Tensor s_r_;                 // float32
 };
 
