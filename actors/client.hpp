@@ -54,6 +54,15 @@ struct routing {
   mixture_summary mixture;     // experts, versions, α; empty: the base
 };
 
+/// A token of an answer and how likely the model took it to be: the logarithm
+/// of its probability before temperature, filters, penalties and bias.
+struct answer_token {
+  std::string bytes;  // what it stands for; perhaps half a character
+  double log_probability = 0;
+  std::vector<std::pair<std::string, double>> alternatives = {};  // best first
+  std::int64_t text_offset = 0;  // characters of the answer before it
+};
+
 struct answer_part {
   std::string text;                       // what is new
   std::optional<routing> route;           // on the first part
