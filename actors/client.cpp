@@ -13,6 +13,7 @@
 #include "actors/expert_import.hpp"
 #include "actors/front_desk.hpp"
 #include "actors/function_job.hpp"
+#include "actors/heatmap_job.hpp"
 #include "model/linear_plan.hpp"
 
 namespace t2 {
@@ -254,6 +255,20 @@ void client::get_expert(std::string name, reply<store_expert_version> done) {
   state_->call([reply = unshared(pending(std::move(done))),
                 name](front_desk_state& desk) {
     desk.ask(&peers::store, reply, get_expert_atom_v, name);
+  });
+}
+
+void client::heatmap_of(std::string name, reply<expert_heatmap> done) {
+  state_->call([reply = pending(std::move(done)), name,
+                t = state_->next_ticket()](front_desk_state& desk) {
+    const auto summarise = [&desk, reply, t](const expert_version_ref& found) {
+      const auto job = std::make_shared<heatmap_job>(*found);
+      const auto report = [reply, job](bool) { (*reply)(job->outcome()); };
+      desk.ask(&peers::engine, then<bool>(reply, report), run_atom_v, t,
+               engine_job_ref(job));
+    };
+    desk.ask(&peers::store, then<expert_version_ref>(reply, summarise),
+             get_expert_atom_v, name);
   });
 }
 

@@ -71,8 +71,39 @@ struct routing {
   mixture_summary mixture;     // experts, versions, α; empty: the base
 };
 
+/// A token of an answer and how likely the model took it to be: the logarithm
+/// of its probability before temperature, filters, penalties and bias.
+struct answer_token {
+  std::string bytes;  // what it stands for; perhaps half a character
+  double log_probability = 0;
+  std::vector<std::pair<std::string, double>> alternatives = {};  // best first
+  std::int64_t text_offset = 0;  // characters of the answer before it
+};
+
+/// The z of one projection of an expert, summarised.
+struct heatmap_row {
+  std::int64_t layer = 0;
+  std::string projection;  // "q", "k", "v", "o", "gate", "up", "down"
+  std::int64_t rank = 0;
+  double mean = 0, least = 0, most = 0;
+  /// Mean of |z - 1| over equal stretches of the rank, from the greatest
+  /// singular value on; at most 32.
+  std::vector<double> distance;
+};
+
+struct expert_heatmap {
+  std::string expert;
+  std::int64_t version = 0;
+  std::string targets;
+  std::vector<heatmap_row> rows = {};  // by layer
+};
+
 struct answer_part {
   std::string text;                       // what is new
+  /// Where they were asked for: the tokens whose text has come. Those of all
+  /// parts are those of the answer; none lies behind a stop text.
+  std::vector<answer_token> tokens = {};
+  std::string fingerprint = {};  // of the base; on the first and the last part
   std::optional<routing> route;           // on the first part
   std::optional<std::string> finish_reason;  // on the last part
   std::int64_t prompt_tokens = 0;
@@ -165,6 +196,8 @@ class client {
                       reply<std::vector<store_expert_version>> done);
   /// name or name@version.
   void get_expert(std::string name, reply<store_expert_version> done);
+  /// What its z looks like; name or name@version.
+  void heatmap_of(std::string name, reply<expert_heatmap> done);
   /// `file`: bytes of an expert file (docs/formats.md).
   void import_expert(std::string name, std::string file,
                      reply<store_expert_version> done);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actors/expert_pool_job.hpp"
+#include "actors/token_report.hpp"
 #include "adaptation/prompting.hpp"
 #include "model/language_model.hpp"
 
@@ -14,6 +15,39 @@ error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
 
 error late() {
   return {ec::deadline, "the deadline passed before the answer was complete"};
+}
+
+error wordless(const language_model& model) {
+  return {ec::invalid_argument,
+          model.name() + ": expected a tokenizer.json, found none"};
+}
+
+/// The ids of the question, however it was given.
+result<std::vector<token_id>> ids_of(const language_model& model,
+                                     const query& question) {
+  if (!question.prompt_ids.empty()) return question.prompt_ids;
+  return prompt_tokens(model, question.prompt, question.messages);
+}
+
+/// Biased tokens must be some of the model's.
+result<void> check_bias(const language_model& model,
+                        const sampling_options& sampling) {
+  const std::int64_t vocabulary = model.config().vocabulary;
+  for (const auto& [token, bias] : sampling.logit_bias)
+    if (token >= vocabulary)
+      return error{ec::invalid_argument,
+                   "logit_bias: expected token ids below " +
+                       std::to_string(vocabulary) + ", found " +
+                       std::to_string(token)};
+  return {};
+}
+
+/// The words of the prompt, which may have come as ids.
+result<std::string> words_of(const language_model& model,
+                             const query& question) {
+  if (question.prompt_ids.empty()) return question.prompt;
+  if (!model.text()) return wordless(model);
+  return model.text()->decode(question.prompt_ids, true);
 }
 
 /// Runs a job and keeps what it throws.
@@ -47,8 +81,19 @@ struct gathering {
 /// Turns the events of one answer into parts.
 class part_stream {
  public:
-  explicit part_stream(const answer_request& request)
-      : sink_(request.sink), route_(request.route) {}
+  part_stream(const answer_request& request, const language_model& model)
+      : sink_(request.sink),
+        route_(request.route),
+        fingerprint_(model.fingerprint()) {
+    if (request.question.report_tokens) report_.emplace(model.text());
+  }
+
+  /// What goes before the answer.
+  void open(std::string text) {
+    answer_part part;
+    part.text = std::move(text);
+    send(std::move(part));
+  }
 
   /// The outcome, once there is one.
   std::optional<result<answer_part>> on(const generation_event& event) {
@@ -56,9 +101,16 @@ class part_stream {
       log_probability_ += token.log_probability;
     }
     if (event.failure) return result<answer_part>(*event.failure);
-    if (!event.text.empty()) {
+    std::vector<answer_token> tokens;
+    if (report_) {
+      auto told = report_->on(event);
+      if (!told) return result<answer_part>(told.error());
+      tokens = *std::move(told);
+    }
+    if (!event.text.empty() || !tokens.empty()) {
       answer_part part = counted(event);
       part.text = event.text;
+      part.tokens = std::move(tokens);
       send(std::move(part));
     }
     if (!event.finished) return std::nullopt;
@@ -72,6 +124,7 @@ class part_stream {
     last.finish_reason = std::string(to_string(*event.finished));
     send(last);
     last.route = route_;
+    last.fingerprint = fingerprint_;
     return result<answer_part>(std::move(last));
   }
 
@@ -85,12 +138,17 @@ class part_stream {
   }
 
   void send(answer_part part) {
-    if (std::exchange(first_, false)) part.route = route_;
+    if (std::exchange(first_, false)) {
+      part.route = route_;
+      part.fingerprint = fingerprint_;
+    }
     sink_->part(std::move(part));
   }
 
   answer_sink_ref sink_;
   routing route_;
+  std::string fingerprint_;
+  std::optional<token_report> report_;
   bool first_ = true;
   double log_probability_ = 0;
 };
@@ -134,36 +192,51 @@ void engine_work::answer(engine& on, ticket t, const answer_request& request,
   const auto finish = begin(t, std::move(done));
   if (!finish) return;
   if (request.question.reference) return weigh(on, t, request, *finish);
-  auto prompt = prompt_tokens(on.model(), request.question.prompt,
-                              request.question.messages);
+  const query& question = request.question;
+  auto prompt = ids_of(on.model(), question);
   if (!prompt) return (*finish)(prompt.error());
-  auto stream = std::make_shared<part_stream>(request);
+  if (const auto fits = check_bias(on.model(), question.sampling); !fits)
+    return (*finish)(fits.error());
+  if ((question.report_tokens || question.echo) && !on.model().text()) {
+    return (*finish)(wordless(on.model()));
+  }
+  auto stream = std::make_shared<part_stream>(request, on.model());
+  sampling_options sampling = question.sampling;
+  sampling.answer_begin = prompt->size();
   const auto sequence = on.submit(
       {.prompt = std::move(*prompt),
-       .sampling = request.question.sampling,
+       .sampling = std::move(sampling),
        .delta = request.delta,
        .urgency = priority::live,
        .deadline = request.deadline,
-       .stream = 0,
+       .stream = question.stream,
        .flow = request.flow,
        .on_event = [stream, finish](const generation_event& event) {
          if (auto outcome = stream->on(event)) (*finish)(std::move(*outcome));
        }});
   if (!sequence) return (*finish)(sequence.error());
   items_[t].sequences = {*sequence};
+  if (!question.echo) return;
+  auto words = words_of(on.model(), question);
+  if (words) return stream->open(*std::move(words));
+  (*finish)(words.error());
+  on.cancel(*sequence);
 }
 
 void engine_work::weigh(engine& on, ticket t, const answer_request& request,
                         const answer_to<answer_part>& finish) {
   const query& question = request.question;
+  const auto words = words_of(on.model(), question);
+  if (!words) return finish(words.error());
   auto row = scoring_row_of(on.model(),
-                            example{.prompt = question.prompt,
+                            example{.prompt = *words,
                                     .messages = question.messages,
                                     .answer = *question.reference},
                             false, request.delta);
   if (!row) return finish(row.error());
   answer_part last;
   last.route = request.route;
+  last.fingerprint = on.model().fingerprint();
   last.finish_reason = "scored";
   last.prompt_tokens = static_cast<std::int64_t>(row->answer_begin);
   last.answer_tokens =

@@ -111,7 +111,12 @@ result<label_classifier> label_classifier::make(
 result<std::vector<token_id>> label_classifier::prompt(
     const query& question) const {
   std::vector<token_id> asked;
-  const std::string words = words_of(question);
+  std::string words = words_of(question);
+  if (!question.prompt_ids.empty()) {
+    auto decoded = model_->text()->decode(question.prompt_ids, true);
+    if (!decoded) return decoded.error();
+    words = *std::move(decoded);
+  }
   if (!words.empty()) {
     auto tokens = model_->text()->encode(words, false);
     if (!tokens) return tokens.error();

@@ -15,12 +15,20 @@ namespace t2 {
 /// What somebody asks: messages, or a bare prompt when `messages` is empty.
 struct query {
   std::string prompt{};
+  /// The prompt as ids, in place of `prompt`; empty: it is a text.
+  std::vector<token_id> prompt_ids{};
   std::vector<chat_message> messages{};
   /// "" or "auto": pass 1 decides, "auto:prompt" and "auto:classifier" by that
   /// strategy; "base"; "expert:NAME[@VERSION]"; else the name of a registered
   /// task.
   std::string target{};
   sampling_options sampling{};
+  /// Number of this answer among those of equal seeds (model/engine.hpp).
+  std::uint64_t stream = 0;
+  /// Parts carry their tokens with log-probabilities.
+  bool report_tokens = false;
+  /// The answer's text begins with the prompt's.
+  bool echo = false;
   std::optional<double> deadline_seconds{};
   /// Only how likely this answer is, is wanted: nothing is generated.
   std::optional<std::string> reference{};

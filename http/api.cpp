@@ -13,11 +13,17 @@ router make_api(client& actors, api_options options) {
       return std::chrono::duration_cast<std::chrono::seconds>(since).count();
     };
   }
+  const auto jobs = std::make_shared<job_board>([] {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
+  });
   router routes;
   add_state_routes(routes, actors);
   add_completion_routes(routes, actors, options);
-  add_task_routes(routes, actors, options);
-  add_expert_routes(routes, actors);
+  add_model_routes(routes, actors, options);
+  add_task_routes(routes, actors, options, jobs);
+  add_expert_routes(routes, actors, jobs);
+  add_job_routes(routes, jobs);
   add_evaluation_routes(routes, actors);
   add_store_routes(routes, actors);
   add_metrics_routes(routes, actors, options);

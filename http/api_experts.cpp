@@ -1,7 +1,6 @@
 #include <charconv>
 
-#include "http/api_routes.hpp"
-#include "http/json_forms.hpp"
+#include "http/api_jobs.hpp"
 
 namespace t2 {
 namespace {
@@ -37,9 +36,18 @@ void send_file(exchange& answer, const store_expert_version& version) {
   answer.reply(std::move(file));
 }
 
-void train(client& actors, const http_request& request, exchange_ref answer) {
+void train(client& actors, const job_board_ref& jobs,
+           const http_request& request, exchange_ref answer) {
   auto spec = parse_training(request.capture.at("name"), request.body);
   if (!spec) return answer->reply(error_reply(spec.error()));
+  if (spec->background) {
+    return begin_job<train_progress, store_expert_version>(
+        actors, jobs, "training", spec->name, *answer,
+        [&](auto on_progress, auto done) {
+          return actors.train_expert(*std::move(spec), std::move(on_progress),
+                                     std::move(done));
+        });
+  }
   const auto stream = std::make_shared<progress_stream>(answer);
   const ticket run = actors.train_expert(
       *std::move(spec),
@@ -55,7 +63,8 @@ void train(client& actors, const http_request& request, exchange_ref answer) {
 
 }  // namespace
 
-void add_expert_routes(router& routes, client& actors) {
+void add_expert_routes(router& routes, client& actors,
+                       const job_board_ref& jobs) {
   const auto one = [](const store_expert_version& version) {
     return form_of(version);
   };
@@ -102,6 +111,18 @@ void add_expert_routes(router& routes, client& actors) {
                      send_file(*answer, *version);
                    });
              });
+  routes.add("GET", "/v1/experts/{name}/heatmap",
+             [&actors](http_request request, exchange_ref answer) {
+               auto reference = reference_of(request);
+               if (!reference) {
+                 return answer->reply(error_reply(reference.error()));
+               }
+               actors.heatmap_of(*reference,
+                                 reply_with<expert_heatmap>(
+                                     answer, [](const expert_heatmap& map) {
+                                       return form_of(map);
+                                     }));
+             });
   const auto import = [&actors, one](http_request request,
                                      exchange_ref answer) {
     actors.import_expert(
@@ -131,8 +152,8 @@ void add_expert_routes(router& routes, client& actors) {
       });
   routes.add(
       "POST", "/v1/experts/{name}/train",
-      [&actors](http_request request, exchange_ref answer) {
-        train(actors, request, std::move(answer));
+      [&actors, jobs](http_request request, exchange_ref answer) {
+        train(actors, jobs, request, std::move(answer));
       },
       training_body_bytes);
 }

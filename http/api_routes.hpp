@@ -8,17 +8,24 @@
 #include "http/api.hpp"
 #include "http/error_form.hpp"
 #include "http/exchange.hpp"
+#include "http/job_board.hpp"
 #include "http/json.hpp"
 
 namespace t2 {
 
 // The groups of paths that make_api puts together, and what they share.
 
+using job_board_ref = std::shared_ptr<job_board>;
+
 void add_completion_routes(router& routes, client& actors,
                            const api_options& options);
+void add_model_routes(router& routes, client& actors,
+                      const api_options& options);
 void add_task_routes(router& routes, client& actors,
-                     const api_options& options);
-void add_expert_routes(router& routes, client& actors);
+                     const api_options& options, const job_board_ref& jobs);
+void add_expert_routes(router& routes, client& actors,
+                       const job_board_ref& jobs);
+void add_job_routes(router& routes, const job_board_ref& jobs);
 void add_evaluation_routes(router& routes, client& actors);
 void add_store_routes(router& routes, client& actors);
 void add_state_routes(router& routes, client& actors);

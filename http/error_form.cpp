@@ -11,6 +11,8 @@ constexpr std::array failures = {
     ec::incompatible,     ec::io,        ec::busy,           ec::cancelled,
     ec::deadline,         ec::exhausted, ec::unavailable,    ec::internal};
 
+constexpr const char* no_such_model = "model_not_found";
+
 }  // namespace
 
 int status_of(ec code) {
@@ -38,7 +40,8 @@ ordered_json error_form(const error& failure) {
                                                      : "server_error";
   return {{"error",
            {{"message", failure.message},
-            {"type", type},
+             {"type", type},
+             {"param", nullptr},
             {"code", to_string(failure.code)}}}};
 }
 
@@ -49,6 +52,13 @@ http_reply error_reply(const error& failure) {
     reply.headers.emplace_back("Retry-After", "1");
   }
   return reply;
+}
+
+http_reply model_error(const error& failure) {
+  ordered_json form = error_form(failure);
+  form["error"]["param"] = "model";
+  form["error"]["code"] = no_such_model;
+  return {.status = status_of(ec::not_found), .body = dump_json(form)};
 }
 
 error error_from_form(int status, const std::string& body) {
@@ -63,6 +73,7 @@ error error_from_form(int status, const std::string& body) {
     const nlohmann::json& found = form["error"];
     const auto message = text(found, "message");
     const auto code = text(found, "code");
+    if (message && code == no_such_model) return {ec::not_found, *message};
     for (const ec known : failures) {
       if (message && code && to_string(known) == *code) {
         return {known, *message};

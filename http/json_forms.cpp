@@ -11,77 +11,7 @@ ordered_json text_or_null(const std::string& text) {
   return text;
 }
 
-ordered_json usage_form(const answer_part& whole) {
-  return {{"prompt_tokens", whole.prompt_tokens},
-          {"completion_tokens", whole.answer_tokens},
-          {"total_tokens", whole.prompt_tokens + whole.answer_tokens}};
-}
-
-ordered_json head_form(const completion_head& head, const char* object) {
-  return {{"id", head.id},
-          {"object", object},
-          {"created", head.created},
-          {"model", head.model}};
-}
-
-ordered_json finish_form(const std::optional<std::string>& reason) {
-  if (!reason) return nullptr;
-  return *reason;
-}
-
 }  // namespace
-
-ordered_json form_of_completion(const completion_head& head,
-                                const std::string& text,
-                                const answer_part& whole,
-                                const routing& route) {
-  const bool chat = head.kind == completion_kind::chat;
-  ordered_json form =
-      head_form(head, chat ? "chat.completion" : "text_completion");
-  ordered_json choice = {{"index", 0}};
-  if (chat) {
-    choice["message"] = {{"role", "assistant"}, {"content", text}};
-  } else {
-    choice["text"] = text;
-  }
-  choice["finish_reason"] = finish_form(whole.finish_reason);
-  form["choices"] = ordered_json::array({std::move(choice)});
-  form["usage"] = usage_form(whole);
-  form["t2"] = form_of(route);
-  form["t2"]["log_probability"] = whole.log_probability;
-  return form;
-}
-
-ordered_json form_of_chunk(const completion_head& head, const answer_part& part,
-                           bool first) {
-  const bool chat = head.kind == completion_kind::chat;
-  ordered_json form =
-      head_form(head, chat ? "chat.completion.chunk" : "text_completion");
-  ordered_json choice = {{"index", 0}};
-  if (chat) {
-    ordered_json delta = ordered_json::object();
-    if (first) delta["role"] = "assistant";
-    if (!part.text.empty() || first) delta["content"] = part.text;
-    choice["delta"] = std::move(delta);
-  } else {
-    choice["text"] = part.text;
-  }
-  choice["finish_reason"] = finish_form(part.finish_reason);
-  form["choices"] = ordered_json::array({std::move(choice)});
-  if (part.route) form["t2"] = form_of(*part.route);
-  return form;
-}
-
-ordered_json form_of_usage_chunk(const completion_head& head,
-                                 const answer_part& whole) {
-  const bool chat = head.kind == completion_kind::chat;
-  ordered_json form =
-      head_form(head, chat ? "chat.completion.chunk" : "text_completion");
-  form["choices"] = ordered_json::array();
-  form["usage"] = usage_form(whole);
-  form["t2"] = {{"log_probability", whole.log_probability}};
-  return form;
-}
 
 ordered_json form_of(const health_report& health) {
   return {{"ready", health.ready},
@@ -246,8 +176,33 @@ ordered_json form_of(const store_evaluation& evaluation) {
           {"created", evaluation.created}};
 }
 
-ordered_json model_form(const std::string& id, const std::string& kind) {
-  return {{"id", id}, {"object", "model"}, {"owned_by", "t2"}, {"kind", kind}};
+ordered_json form_of(const expert_heatmap& map) {
+  ordered_json rows = ordered_json::array();
+  for (const auto& row : map.rows) {
+    rows.push_back({{"layer", row.layer},
+                    {"projection", row.projection},
+                    {"rank", row.rank},
+                    {"mean", row.mean},
+                    {"min", row.least},
+                    {"max", row.most},
+                    {"distance", row.distance}});
+  }
+  return {{"object", "expert.heatmap"},
+          {"expert", map.expert},
+          {"version", map.version},
+          {"targets", map.targets},
+          {"data", std::move(rows)}};
+}
+
+ordered_json model_form(const std::string& id, const std::string& kind,
+                        std::int64_t created) {
+  const bool adapted = kind == "task" || kind == "expert";
+  return {{"id", id},
+          {"object", "model"},
+          {"created", created},
+          {"owned_by", "t2"},
+          {"parent", adapted ? ordered_json("base") : ordered_json(nullptr)},
+          {"kind", kind}};
 }
 
 }  // namespace t2

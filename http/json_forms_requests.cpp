@@ -3,7 +3,6 @@
 #include <set>
 #include <utility>
 
-#include "config/jsonl.hpp"
 #include "config/task_file.hpp"
 #include "http/json_forms.hpp"
 #include "http/object_reader.hpp"
@@ -16,111 +15,6 @@ using nlohmann::json;
 // A value that no deployment needs and arithmetic still survives.
 constexpr std::int64_t plenty = 1'000'000'000;
 constexpr double plenty_of_seconds = 1e6;
-
-/// A body; an empty one counts as {}.
-result<json> parse_object(std::string_view body) {
-  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) {
-    return json::object();
-  }
-  auto value =
-      parse_json(body, {.bytes = body.size(), .depth = 32});
-  if (!value) {
-    return error{value.error().code, "body: " + value.error().message};
-  }
-  return value;
-}
-
-/// A message's content: a text, or a list of {"type": "text", "text"}.
-void read_content(object_reader& in, std::string& out) {
-  const json* content = in.member("content");
-  if (!content || !content->is_array()) {
-    return in.require("content").read("content", out);
-  }
-  out.clear();
-  for (std::size_t i = 0; i < content->size(); ++i) {
-    object_reader part((*content)[i],
-                       in.path("content") + "[" + std::to_string(i) + "]");
-    std::string type = "text";
-    std::string text;
-    part.read_choice("type", type, {"text"});
-    part.require("text").read("text", text);
-    if (auto fine = part.finish(); !fine) {
-      return in.fail(fine.error().code, fine.error().message);
-    }
-    out += text;
-  }
-}
-
-void read_messages(object_reader& in, std::vector<chat_message>& out) {
-  const json* messages = in.require("messages").member("messages");
-  if (!messages) return;
-  if (!messages->is_array() || messages->empty()) {
-    return in.fail_member("messages", "a list of messages", *messages);
-  }
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    object_reader turn((*messages)[i],
-                       in.path("messages") + "[" + std::to_string(i) + "]");
-    chat_message message;
-    turn.require("role").read_choice(
-        "role", message.role, {"system", "user", "assistant", "tool"});
-    read_content(turn, message.content);
-    turn.ignore("name");
-    if (auto fine = turn.finish(); !fine) {
-      return in.fail(fine.error().code, fine.error().message);
-    }
-    out.push_back(std::move(message));
-  }
-}
-
-void read_stop(object_reader& in, std::vector<std::string>& out) {
-  constexpr std::size_t most = 16;
-  const json* stop = in.member("stop");
-  if (stop && stop->is_string()) {
-    out = {stop->get<std::string>()};
-  } else {
-    in.read("stop", out, most);
-  }
-  if (std::ranges::find(out, "") != out.end()) {
-    in.fail_member("stop", "texts that are not empty", *stop);
-  }
-}
-
-void read_float(object_reader& in, std::string_view name, float& out,
-                double low, double high) {
-  double value = out;
-  in.read(name, value, low, high);
-  out = static_cast<float>(value);
-}
-
-void read_count(object_reader& in, std::string_view name, std::int32_t& out,
-                std::int64_t least, std::int64_t most) {
-  std::int64_t value = out;
-  in.read(name, value, least, most);
-  out = static_cast<std::int32_t>(value);
-}
-
-void read_sampling(object_reader& in, sampling_options& out) {
-  read_float(in, "temperature", out.temperature, 0, 100);
-  read_float(in, "top_p", out.top_p, 0, 1);
-  read_float(in, "min_p", out.min_p, 0, 1);
-  read_count(in, "top_k", out.top_k, 0, plenty);
-  read_float(in, "repetition_penalty", out.repetition_penalty, 0.01, 100);
-  in.read("seed", out.seed);
-  read_count(in, "max_tokens", out.max_tokens, 1, plenty);
-  read_count(in, "max_completion_tokens", out.max_tokens, 1, plenty);
-  in.read("ignore_eos", out.ignore_eos);
-  read_stop(in, out.stop);
-}
-
-/// OpenAI's members that mean nothing here, with the value that says so.
-void read_neutral(object_reader& in) {
-  in.accept_only("n", 1);
-  in.accept_only("best_of", 1);
-  in.accept_only("presence_penalty", 0);
-  in.accept_only("frequency_penalty", 0);
-  in.accept_only("echo", false);
-  in.ignore("user");
-}
 
 void read_example(object_reader& in, const json& value, std::size_t index,
                   store_task& task) {
@@ -147,39 +41,6 @@ void read_example(object_reader& in, const json& value, std::size_t index,
 }
 
 }  // namespace
-
-result<completion_request> parse_completion(std::string_view body,
-                                            completion_kind kind) {
-  auto value = parse_object(body);
-  if (!value) return value.error();
-  completion_request request;
-  object_reader in(*value, "body");
-  in.read("model", request.model, 256);
-  if (kind == completion_kind::chat) {
-    read_messages(in, request.question.messages);
-  } else {
-    in.require("prompt").read("prompt", request.question.prompt);
-  }
-  read_sampling(in, request.question.sampling);
-  in.read("stream", request.stream);
-  if (const json* options = in.member("stream_options")) {
-    object_reader inner(*options, in.path("stream_options"));
-    inner.read("include_usage", request.include_usage);
-    if (auto fine = inner.finish(); !fine) return fine.error();
-  }
-  if (in.member("reference")) {
-    in.read("reference", request.question.reference.emplace());
-  }
-  in.read("route_only", request.question.route_only);
-  double seconds = 0;
-  in.read("deadline_seconds", seconds, 0.001, plenty_of_seconds);
-  if (seconds > 0) request.question.deadline_seconds = seconds;
-  read_neutral(in);
-  if (auto fine = in.finish(); !fine) return fine.error();
-  if (request.model.empty()) request.model = "auto";
-  request.question.target = request.model;
-  return request;
-}
 
 result<store_task> parse_task(std::string_view body) {
   auto value = parse_object(body);
@@ -215,15 +76,16 @@ result<store_task> parse_task(std::string_view body) {
   return task;
 }
 
-result<adapt_request> parse_adapt(std::string task, std::string_view body,
+result<adapt_form> parse_adapt(std::string task, std::string_view body,
                                   const search_options& defaults) {
   auto value = parse_object(body);
   if (!value) return value.error();
-  adapt_request request;
+  adapt_form request;
   request.task = std::move(task);
   request.search = defaults;
   search_options& search = request.search;
   object_reader in(*value, "body");
+  in.read("background", request.background);
   in.read("force", request.force);
   in.read("experts", request.experts);
   in.read("optimiser", search.optimiser, 64);
@@ -244,13 +106,14 @@ result<adapt_request> parse_adapt(std::string task, std::string_view body,
   return request;
 }
 
-result<training_spec> parse_training(std::string expert,
+result<training_form> parse_training(std::string expert,
                                      std::string_view body) {
   auto value = parse_object(body);
   if (!value) return value.error();
-  training_spec spec;
+  training_form spec;
   spec.name = std::move(expert);
   object_reader in(*value, "body");
+  in.read("background", spec.background);
   in.read_choice("objective", spec.objective, {"next-token", "reinforce"});
   in.read_choice("method", spec.method, {"svf", "lora"});
   in.require("data").read("data", spec.data);

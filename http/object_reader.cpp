@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/edit_distance.hpp"
+#include "config/jsonl.hpp"
 
 namespace t2 {
 namespace {
@@ -28,6 +29,17 @@ std::string between(const auto& low, const auto& high) {
 }
 
 }  // namespace
+
+result<json> parse_object(std::string_view body) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return json::object();
+  }
+  auto value = parse_json(body, {.bytes = body.size(), .depth = 32});
+  if (!value) {
+    return error{value.error().code, "body: " + value.error().message};
+  }
+  return value;
+}
 
 object_reader::object_reader(const json& value, std::string where)
     : value_(value), where_(std::move(where)) {

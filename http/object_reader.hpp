@@ -12,6 +12,10 @@
 
 namespace t2 {
 
+/// A request's body; an empty one counts as {}. Bad JSON is
+/// ec::invalid_argument.
+result<nlohmann::json> parse_object(std::string_view body);
+
 /// Reads the members of one JSON object into variables and keeps the first
 /// thing that is wrong with it. Members that nobody read are errors too:
 /// finish() names the nearest known one. A member that is absent or null

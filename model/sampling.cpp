@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "model/simd.hpp"
 
@@ -55,6 +57,59 @@ void penalise(std::span<float> logits, std::span<const token_id> history,
     auto& x = logits[static_cast<std::size_t>(token)];
     x = x < 0 ? x * penalty : x / penalty;
   }
+}
+
+/// OpenAI's penalties: what the answer has costs `presence`, and each time it
+/// has it `frequency`.
+void discourage(std::span<float> logits, std::span<const token_id> answer,
+                float presence, float frequency) {
+  std::unordered_map<token_id, int> counts;
+  for (const auto token : answer) ++counts[token];
+  for (const auto& [token, count] : counts)
+    logits[static_cast<std::size_t>(token)] -=
+        presence + static_cast<float>(count) * frequency;
+}
+
+/// Whether the options change logits before a token is chosen.
+bool reshapes(const sampling_options& o) {
+  return o.repetition_penalty != 1.f || o.presence_penalty != 0.f ||
+         o.frequency_penalty != 0.f || !o.logit_bias.empty();
+}
+
+void reshape(std::span<float> logits, std::span<const token_id> history,
+             const sampling_options& o) {
+  if (o.repetition_penalty != 1.f)
+    penalise(logits, history, o.repetition_penalty);
+  if (o.presence_penalty != 0.f || o.frequency_penalty != 0.f)
+    discourage(logits,
+               history.subspan(std::min(o.answer_begin, history.size())),
+               o.presence_penalty, o.frequency_penalty);
+  for (const auto& [token, bias] : o.logit_bias)
+    if (static_cast<std::size_t>(token) < logits.size())
+      logits[static_cast<std::size_t>(token)] += bias;
+}
+
+/// The `count` likeliest tokens, best first; of equals the smaller id.
+std::vector<token_likelihood> likeliest(std::span<const float> logits,
+                                        std::int32_t count,
+                                        double normaliser) {
+  std::vector<token_likelihood> best;
+  const auto most = std::min(static_cast<std::size_t>(count), logits.size());
+  const auto before = [](const auto& a, const auto& b) {
+    return a.log_probability > b.log_probability;
+  };
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const token_likelihood next{static_cast<token_id>(i), logits[i]};
+    if (best.size() == most) {
+      if (!before(next, best.back())) continue;
+      best.pop_back();
+    }
+    best.insert(std::upper_bound(best.begin(), best.end(), next, before), next);
+  }
+  for (auto& one : best)
+    one.log_probability = static_cast<float>(
+        static_cast<double>(one.log_probability) - normaliser);
+  return best;
 }
 
 /// Tokens that survive the filters, best first, with their unnormalised
@@ -113,6 +168,18 @@ result<void> sampling_options::validate() const {
   if (!(repetition_penalty > 0 && repetition_penalty <= 100))
     return bad("repetition_penalty", "more than 0, at most 100",
                static_cast<double>(repetition_penalty));
+  for (const auto& [what, value] :
+       {std::pair{"presence_penalty", presence_penalty},
+        std::pair{"frequency_penalty", frequency_penalty}})
+    if (!(value >= -2 && value <= 2))
+      return bad(what, "-2 to 2", static_cast<double>(value));
+  for (const auto& [token, bias] : logit_bias) {
+    if (token < 0) return bad("logit_bias", "token ids from 0", token);
+    if (!(bias >= -100 && bias <= 100))
+      return bad("logit_bias", "-100 to 100", static_cast<double>(bias));
+  }
+  if (top_log_probabilities < 0 || top_log_probabilities > 20)
+    return bad("top_logprobs", "0 to 20", top_log_probabilities);
   if (max_tokens < 1) return bad("max_tokens", "1 or more", max_tokens);
   if (stop.size() > 16)
     return bad("stop", "at most 16 strings", static_cast<double>(stop.size()));
@@ -129,15 +196,20 @@ sampled_token sample_token(std::span<float> logits, std::span<const token_id> hi
   float peak = 0;
   double normaliser = 0;
   soft_maximum(logits.data(), logits.size(), peak, normaliser);
+  std::vector<token_likelihood> alternatives;
+  if (options.top_log_probabilities > 0)
+    alternatives =
+        likeliest(logits, options.top_log_probabilities, normaliser);
   const auto chosen = [&](token_id token, float logit) {
     return sampled_token{
-        token, static_cast<float>(static_cast<double>(logit) - normaliser)};
+        token, static_cast<float>(static_cast<double>(logit) - normaliser),
+        std::move(alternatives)};
   };
-  const bool penalised = options.repetition_penalty != 1.f;
+  const bool penalised = reshapes(options);
   std::vector<float> unfiltered;
   if (penalised) {
     unfiltered.assign(logits.begin(), logits.end());
-    penalise(logits, history, options.repetition_penalty);
+    reshape(logits, history, options);
   }
   const auto original = [&](token_id token) {
     const auto i = static_cast<std::size_t>(token);

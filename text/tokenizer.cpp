@@ -53,6 +53,13 @@ result<std::string> tokenizer::decode(std::span<const token_id> ids,
   });
 }
 
+result<std::string> tokenizer::token_bytes(token_id id) const {
+  return attempt<std::string>([&] {
+    const auto bytes = text_rust::token_bytes(*bridge_->box, id);
+    return std::string(bytes.begin(), bytes.end());
+  });
+}
+
 int tokenizer::vocab_size() const { return bridge_->box->vocab_size(); }
 
 std::optional<token_id> tokenizer::token_to_id(std::string_view token) const {

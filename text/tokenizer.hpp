@@ -49,6 +49,11 @@ class tokenizer {
   result<std::string> decode(std::span<const token_id> ids,
                              bool skip_special_tokens) const;
 
+  /// What one token stands for wherever it is but at a text's start: bytes that
+  /// may be half a character. Of a special token its spelling; a hole in the
+  /// vocabulary stands for nothing. An id outside is ec::invalid_argument.
+  result<std::string> token_bytes(token_id id) const;
+
   /// One above the greatest id, added tokens included.
   int vocab_size() const;
 

@@ -62,7 +62,9 @@ std::vector<option> sampling_flags() {
 
 ordered_json sampling_form(const command_arguments& given) {
   ordered_json form = ordered_json::object();
-  for (const char* name : {"max_tokens", "top_k", "seed"}) {
+  // Where there is none the server draws one: what t2 prints is repeatable.
+  form["seed"] = given.get<std::int64_t>("seed");
+  for (const char* name : {"max_tokens", "top_k"}) {
     if (given.given(name)) form[name] = given.get<std::int64_t>(name);
   }
   for (const char* name :

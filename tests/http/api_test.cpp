@@ -185,6 +185,9 @@ TEST_F(api, models_are_base_and_auto_and_what_was_registered) {
   std::vector<std::string> ids;
   for (const auto& one : models) ids.push_back(one.at("id"));
   EXPECT_EQ(ids, (std::vector<std::string>{"auto", "base", "listed"}));
+  EXPECT_EQ(models.at(2).at("parent"), "base");
+  EXPECT_GT(models.at(2).at("created"), 1'600'000'000);
+  EXPECT_EQ(ask("GET", "/v1/models/listed").body, models.at(2));
   EXPECT_EQ(ask("DELETE", "/v1/tasks/listed").status, 200);
   EXPECT_EQ(ask("DELETE", "/v1/tasks/listed").status, 404);
 }
@@ -297,9 +300,18 @@ TEST_F(api, errors_have_a_status_and_a_code) {
   expect(ask("POST", "/v1/tasks/nothing/adapt", "{}"), 404, "not_found");
   expect(ask("POST", "/v1/completions", "{\"prompt\":"), 400,
          "invalid_argument");
-  expect(complete({{"prompt", "x"}, {"model", "nothing"}}), 404, "not_found");
+  expect(complete({{"prompt", "x"}, {"model", "nothing"}}), 404,
+         "model_not_found");
   expect(complete({{"prompt", "x"}, {"model", "expert:nothing"}}), 404,
-         "not_found");
+         "model_not_found");
+  expect(ask("GET", "/v1/models/expert:nothing@2"), 404, "model_not_found");
+  expect(ask("GET", "/v1/experts/nothing/heatmap"), 404, "not_found");
+  expect(ask("GET", "/v1/jobs/nothing"), 404, "not_found");
+  expect(ask("POST", "/v1/jobs/nothing/cancel"), 404, "not_found");
+  expect(complete({{"prompt", "x"},
+                   {"model", "base"},
+                   {"logit_bias", {{"512", 1}}}}),
+         400, "invalid_argument");
   expect(complete({{"prompt", "x"}, {"max_token", 3}}), 400,
          "invalid_argument");
   expect(ask("POST", "/v1/store/backup", R"({"path":"relative"})"), 400,
@@ -308,6 +320,117 @@ TEST_F(api, errors_have_a_status_and_a_code) {
   expect(ask("POST", "/v1/chat/completions",
              R"({"messages":[{"role":"user","content":"x"}],"model":"base"})"),
          400, "invalid_argument");
+}
+
+/// A job once it has ended; null after a minute.
+json ended_job(const http_client& http, const std::string& id) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (std::chrono::steady_clock::now() < end) {
+    const auto reply = http.request("GET", "/v1/jobs/" + id);
+    if (!reply) break;
+    const auto job = json::parse(reply->body);
+    if (!job.at("finished").is_null()) return job;
+    ::poll(nullptr, 0, 5);
+  }
+  ADD_FAILURE() << id << " does not end";
+  return {};
+}
+
+TEST_F(api, a_training_and_an_adaptation_go_on_in_the_background) {
+  const json training = {{"background", true},
+                         {"data", "Hello, said the bird.\n\nYes, said Tom."},
+                         {"format", "text"},
+                         {"targets", "attention"},
+                         {"validation", 0},
+                         {"batch", 1},
+                         {"max_tokens", 16},
+                         {"steps", 3}};
+  const auto begun =
+      ask("POST", "/v1/experts/grown/train", training.dump());
+  ASSERT_EQ(begun.status, 202) << begun.body;
+  EXPECT_EQ(begun.body.at("object"), "job");
+  EXPECT_EQ(begun.body.at("kind"), "training");
+  const auto trained = ended_job(model_->http(), begun.body.at("id"));
+  ASSERT_EQ(trained.at("status"), "succeeded") << trained;
+  EXPECT_EQ(trained.at("result").at("expert"), "grown");
+  EXPECT_GE(trained.at("curve").size(), 1u);
+  EXPECT_EQ(trained.at("progress"), trained.at("curve").back());
+
+  const auto map = ask("GET", "/v1/experts/grown@1/heatmap").body;
+  EXPECT_EQ(map.at("version"), 1);
+  ASSERT_EQ(map.at("data").size(), 5u * 4u);  // layers, projections
+  double distance = 0;
+  for (const auto& row : map.at("data")) {
+    EXPECT_LE(row.at("min"), row.at("mean"));
+    EXPECT_LE(row.at("mean"), row.at("max"));
+    EXPECT_EQ(row.at("distance").size(), 32u);
+    for (const auto& bucket : row.at("distance"))
+      distance += bucket.get<double>();
+  }
+  EXPECT_GT(distance, 0);
+  EXPECT_EQ(map.at("data").at(1).at("projection"), "k");
+  EXPECT_EQ(ask("GET", "/v1/models/expert:grown@1").body.at("parent"), "base");
+
+  const json task = {{"name", "later"},
+                     {"reward", "logprob"},
+                     {"examples",
+                      {{{"prompt", "Once"}, {"answer", " upon"}},
+                       {{"prompt", "The"}, {"answer", " dog"}}}}};
+  ASSERT_EQ(ask("POST", "/v1/tasks", task.dump()).status, 201);
+  EXPECT_EQ(ask("GET", "/v1/tasks/later").body.at("state"), "none");
+  const auto search = ask(
+      "POST", "/v1/tasks/later/adapt",
+      R"({"background":true,"population":4,"iterations":2,"survivors":1})");
+  ASSERT_EQ(search.status, 202) << search.body;
+  const auto adapted = ended_job(model_->http(), search.body.at("id"));
+  ASSERT_EQ(adapted.at("status"), "succeeded") << adapted;
+  const auto shown = ask("GET", "/v1/tasks/later").body;
+  EXPECT_EQ(shown.at("state"),
+            adapted.at("result").at("accepted") == true ? "adapted"
+                                                        : "refused");
+  EXPECT_EQ(shown.at("adaptation").at("key"), adapted.at("result").at("key"));
+  EXPECT_EQ(ask("GET", "/v1/jobs").body.at("data").at(0).at("id"),
+            adapted.at("id"));
+  EXPECT_EQ(ask("DELETE", "/v1/tasks/later").status, 200);
+}
+
+TEST_F(api, a_job_that_is_cancelled_ends_so) {
+  const json training = {{"background", true},
+                         {"data", "Hello, said the bird.\n\nYes, said Tom."},
+                         {"format", "text"},
+                         {"validation", 0},
+                         {"steps", 1'000'000}};
+  const auto begun = ask("POST", "/v1/experts/never/train", training.dump());
+  ASSERT_EQ(begun.status, 202) << begun.body;
+  const std::string id = begun.body.at("id");
+  EXPECT_EQ(ask("POST", "/v1/jobs/" + id + "/cancel").status, 200);
+  const auto job = ended_job(model_->http(), id);
+  EXPECT_EQ(job.at("status"), "cancelled") << job;
+  EXPECT_EQ(ask("GET", "/v1/experts/never").status, 404);
+}
+
+TEST_F(api, choices_are_drawn_apart_and_counted_together) {
+  json body = {{"model", "base"}, {"prompt", {"Once", "The dog"}},
+               {"n", 2},          {"max_tokens", 16},
+               {"temperature", 1}, {"seed", 4},
+               {"logprobs", 2},   {"ignore_eos", true}};
+  const auto all = complete(body);
+  ASSERT_EQ(all.status, 200) << all.body;
+  const auto choices = all.body.at("choices");
+  ASSERT_EQ(choices.size(), 4u);
+  EXPECT_NE(choices.at(0).at("text"), choices.at(1).at("text"));
+  EXPECT_EQ(all.body.at("usage").at("completion_tokens"), 64);
+  for (const auto& choice : choices) {
+    const auto& told = choice.at("logprobs");
+    EXPECT_EQ(told.at("tokens").size(), 16u);
+    double sum = 0;
+    for (const auto& p : told.at("token_logprobs")) sum += p.get<double>();
+    EXPECT_NEAR(sum, choice.at("t2").at("log_probability").get<double>(), 1e-4);
+  }
+  // Greedily they are all the same.
+  body["temperature"] = 0;
+  const auto greedy = complete(body).body.at("choices");
+  EXPECT_EQ(greedy.at(0).at("text"), greedy.at(1).at("text"));
 }
 
 TEST_F(api, an_evaluation_is_kept_unless_its_prompts_were_seen) {

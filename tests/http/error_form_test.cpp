@@ -25,9 +25,20 @@ TEST(error_form, comes_back_as_the_same_error) {
 TEST(error_form, has_openais_shape) {
   EXPECT_EQ(dump_json(error_form({ec::not_found, "no task 'x'"})),
             R"({"error":{"message":"no task 'x'",)"
-            R"("type":"invalid_request_error","code":"not_found"}})");
+            R"("type":"invalid_request_error","param":null,"code":"not_found"}})");
   EXPECT_EQ(error_form({ec::io, "x"})["error"]["type"], "server_error");
   EXPECT_EQ(error_form({ec::busy, "x"})["error"]["type"], "rate_limit_error");
+}
+
+TEST(error_form, says_in_openais_words_that_there_is_no_such_model) {
+  const auto reply = model_error({ec::not_found, "no task 'x'"});
+  EXPECT_EQ(reply.status, 404);
+  EXPECT_EQ(reply.body, R"({"error":{"message":"no task 'x'",)"
+                        R"("type":"invalid_request_error","param":"model",)"
+                        R"("code":"model_not_found"}})");
+  const error back = error_from_form(reply.status, reply.body);
+  EXPECT_EQ(back.code, ec::not_found);
+  EXPECT_EQ(back.message, "no task 'x'");
 }
 
 TEST(error_form, asks_to_come_back_where_that_helps) {

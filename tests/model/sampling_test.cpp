@@ -85,6 +85,79 @@ TEST(sampling, reports_the_unfiltered_likelihood) {
   }
 }
 
+TEST(sampling, presence_and_frequency_count_the_answer_alone) {
+  // By OpenAI's formula: x - [c > 0] presence - c frequency. Token 0 stands in
+  // the prompt too, twice, which must not count.
+  const std::vector<token_id> history{0, 0, 0, 5, 5, 1};
+  const sampling_options options{.presence_penalty = 0.5f,
+                                 .frequency_penalty = 0.25f,
+                                 .answer_begin = 2};
+  auto expected = example_logits();
+  const std::map<token_id, int> counts{{0, 1}, {5, 2}, {1, 1}};
+  for (const auto& [token, count] : counts)
+    expected[static_cast<std::size_t>(token)] -=
+        0.5f + 0.25f * static_cast<float>(count);
+  const auto p = softmax(expected, 1);
+  sampling_options drawn = options;
+  drawn.temperature = 1;
+  const auto found = draw(drawn, history);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_NEAR(found[i], p[i], 0.015);
+  // Greedily: 2 - 0.75 = 1.25 stays above 1.5 - 1 and 1 - 0.75.
+  auto logits = example_logits();
+  EXPECT_EQ(sample_token(logits, history, options, 0, 0).token, 0);
+  logits = example_logits();
+  EXPECT_EQ(sample_token(logits, history,
+                         {.presence_penalty = 2, .answer_begin = 2}, 0, 0)
+                .token,
+            2);  // 0.5: all that were said lie below
+}
+
+TEST(sampling, a_bias_moves_the_draw_and_not_the_likelihood) {
+  const auto p = softmax(example_logits(), 1);
+  auto logits = example_logits();
+  const auto forced = sample_token(
+      logits, {}, {.logit_bias = {{6, 100.f}, {9999, 100.f}}}, 0, 0);
+  EXPECT_EQ(forced.token, 6);
+  EXPECT_NEAR(static_cast<double>(forced.log_probability), std::log(p[6]),
+              1e-5);
+  const auto found =
+      draw({.temperature = 1, .logit_bias = {{0, -100.f}, {3, 1.f}}});
+  auto shifted = example_logits();
+  shifted[0] -= 100;
+  shifted[3] += 1;
+  const auto expected = softmax(shifted, 1);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_NEAR(found[i], expected[i], 0.015);
+}
+
+TEST(sampling, tells_the_likeliest_tokens_whatever_is_drawn) {
+  const auto p = softmax(example_logits(), 1);
+  // By probability: 0, 5, 1, 2, 7, 4, 3, 6.
+  for (const float temperature : {0.f, 3.f}) {
+    auto logits = example_logits();
+    const auto drawn = sample_token(logits, {},
+                                    {.temperature = temperature,
+                                     .logit_bias = {{6, 100.f}},
+                                     .top_log_probabilities = 4},
+                                    0, 0);
+    EXPECT_EQ(drawn.token, 6);
+    ASSERT_EQ(drawn.alternatives.size(), 4u);
+    const std::vector<token_id> best{0, 5, 1, 2};
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      EXPECT_EQ(drawn.alternatives[i].token, best[i]);
+      EXPECT_NEAR(static_cast<double>(drawn.alternatives[i].log_probability),
+                  std::log(p[static_cast<std::size_t>(best[i])]), 1e-5);
+    }
+  }
+  auto logits = example_logits();
+  EXPECT_EQ(sample_token(logits, {}, {.top_log_probabilities = 20}, 0, 0)
+                .alternatives.size(),
+            8u);
+  logits = example_logits();
+  EXPECT_TRUE(sample_token(logits, {}, {}, 0, 0).alternatives.empty());
+}
+
 TEST(sampling, equal_coordinates_repeat_a_draw_and_others_do_not) {
   const sampling_options options{.temperature = 1, .seed = 4};
   int equal = 0;
@@ -106,6 +179,11 @@ TEST(sampling, refuses_nonsense) {
   EXPECT_FALSE((sampling_options{.min_p = 2}.validate()));
   EXPECT_FALSE((sampling_options{.repetition_penalty = 0}.validate()));
   EXPECT_FALSE((sampling_options{.max_tokens = 0}.validate()));
+  EXPECT_FALSE((sampling_options{.presence_penalty = 2.5f}.validate()));
+  EXPECT_FALSE((sampling_options{.frequency_penalty = NAN}.validate()));
+  EXPECT_FALSE((sampling_options{.logit_bias = {{1, 101.f}}}.validate()));
+  EXPECT_FALSE((sampling_options{.logit_bias = {{-1, 1.f}}}.validate()));
+  EXPECT_FALSE((sampling_options{.top_log_probabilities = 21}.validate()));
 }
 
 }  // namespace

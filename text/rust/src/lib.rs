@@ -54,6 +54,7 @@ mod ffi {
         fn vocab_size(self: &Tokenizer) -> i32;
         fn token_to_id(self: &Tokenizer, token: &[u8]) -> i32;
         fn is_special(self: &Tokenizer, id: i32) -> bool;
+        fn token_bytes(tokenizer: &Tokenizer, id: i32) -> Result<Vec<u8>>;
 
         fn train_tokenizer(
             text: &[u8],
@@ -121,6 +122,10 @@ fn train_tokenizer(
         }
         train::train(&texts, vocabulary, special_tokens)
     })
+}
+
+fn token_bytes(tokenizer: &Tokenizer, id: i32) -> Outcome<Vec<u8>> {
+    guard::guarded(|| stream::token_bytes(tokenizer, id))
 }
 
 fn new_stream(skip_special_tokens: bool) -> Box<Stream> {

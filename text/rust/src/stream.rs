@@ -105,6 +105,50 @@ impl Stream {
     }
 }
 
+/// What one token stands for wherever it is but at a text's start: bytes that
+/// may be half a character. A special token is its own spelling, a hole in the
+/// vocabulary nothing.
+pub fn token_bytes(tokenizer: &Tokenizer, id: i32) -> Outcome<Vec<u8>> {
+    let Some(token) = tokenizer.token(id)? else {
+        return Ok(Vec::new());
+    };
+    if tokenizer.is_skipped(&token) {
+        return Ok(token.into_bytes());
+    }
+    if tokenizer.decoding().of(token.len()) > MAX_EXPANDED_BYTES {
+        return fail(
+            Code::Exhausted,
+            format!("token {id}: its text is over the limit"),
+        );
+    }
+    let mut text = token;
+    for step in machines(tokenizer.decoder()) {
+        match step {
+            Step::Words { .. } => text.insert(0, ' '),
+            Step::Replace { from, to } => text = text.replace(&from, &to),
+            Step::ByteFallback { .. } => {
+                if let Some(byte) = byte_of(&text) {
+                    return Ok(vec![byte]);
+                }
+            }
+            Step::ByteLevel { .. } => {
+                let mut bytes = Vec::new();
+                push_bytes(&text, &mut bytes);
+                return Ok(bytes);
+            }
+            Step::Metaspace { replacement, .. } => {
+                text = text.replace(replacement, " ");
+            }
+            Step::StripEach { content, start } => {
+                let mut left = start;
+                text = strip(&text, content, &mut left).to_string();
+            }
+            Step::StripText { .. } => {}
+        }
+    }
+    Ok(text.into_bytes())
+}
+
 fn machines(decoder: &Value) -> Vec<Step> {
     if decoder.is_null() {
         return vec![Step::Words { first: true }];
