@@ -21,6 +21,7 @@ constexpr std::array open_to_all = {
 constexpr std::array open_to_users = {
     granted{"GET", "/metrics"},
     granted{"GET", "/v1/models"},
+    granted{"GET", "/v1/models/{id}"},
     granted{"POST", "/v1/chat/completions"},
     granted{"POST", "/v1/completions"},
     granted{"POST", "/v1/embeddings"},
@@ -30,6 +31,9 @@ constexpr std::array open_to_users = {
     granted{"GET", "/v1/experts"},
     granted{"GET", "/v1/experts/{name}"},
     granted{"GET", "/v1/experts/{name}/versions"},
+    granted{"GET", "/v1/experts/{name}/heatmap"},
+    granted{"GET", "/v1/jobs"},
+    granted{"GET", "/v1/jobs/{id}"},
     granted{"GET", "/v1/evaluations"},
     granted{"GET", "/v1/seen"},
 };
