@@ -127,6 +127,7 @@ void decode_mixtures(benchmark::State& state) {
 BENCHMARK(decode_mixtures)
     ->ArgNames({"plan", "mixtures", "targets"})
     ->Args({1, 1, 1})
+    ->Args({1, 1, 2})
     ->Args({2, 8, 1})
     ->Args({3, 8, 1})
     ->Args({2, 8, 2})

@@ -7,6 +7,12 @@ JSON with both figures and their ratio (above 1: t2 is faster).
     tools/setup.sh --peers
     cmake --build --preset release --target engine_bench random_model
     .venv-peers/bin/python bench/peers.py [--config CONFIG.json] [--dtype bfloat16]
+        [--llama SOURCES]    llama.cpp, with build/bin/llama-batched-bench
+
+The source package of llama-cpp-python has llama.cpp's in vendor/:
+
+    cmake -B build -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF
+    cmake --build build --target llama-batched-bench
 """
 import argparse
 import json
@@ -14,6 +20,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -64,6 +71,33 @@ def decode_rate(model, batch, repeats):
                          timed(lambda: run(1), repeats))
 
 
+def llama_rates(sources, folder, dtype, repeats):
+    """Tokens a second of llama-batched-bench by batch, after 64 tokens."""
+    path = folder / "model.gguf"
+    if not path.exists():
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            source = ROOT / "tests/assets/smollm2" / file
+            if source.exists():
+                (folder / file).write_bytes(source.read_bytes())
+        subprocess.run(
+            [sys.executable, sources / "convert_hf_to_gguf.py", folder,
+             "--outfile", path, "--outtype",
+             {"bfloat16": "bf16", "float32": "f32"}[dtype]],
+            check=True, stdout=sys.stderr)
+    found = {}
+    for _ in range(repeats):
+        out = subprocess.run(
+            [sources / "build/bin/llama-batched-bench", "-m", path,
+             "-t", str(torch.get_num_threads()), "-npp", "64", "-ntg", "64",
+             "-npl", "1,8,32", "-c", "4096", "--output-format", "jsonl"],
+            check=True, capture_output=True, text=True).stdout
+        for line in out.splitlines():
+            if line.startswith("{"):
+                one = json.loads(line)
+                found.setdefault(one["pl"], []).append(one["speed_tg"])
+    return {batch: statistics.median(rates) for batch, rates in found.items()}
+
+
 def svd_of_a_layer(model, repeats):
     weights = [m.weight.float() for n, m in model.model.layers[0].named_modules()
                if n.rsplit(".", 1)[-1] in PROJECTIONS]
@@ -107,6 +141,7 @@ def main():
                          default=ROOT / "build/release")
     options.add_argument("--work", type=pathlib.Path,
                          default=pathlib.Path("/tmp/t2-peers"))
+    options.add_argument("--llama", type=pathlib.Path)
     options.add_argument("--repeats", type=int, default=5)
     o = options.parse_args()
 
@@ -117,12 +152,18 @@ def main():
     t2 = ours(o.build, folder, o.dtype, o.repeats)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, o.dtype)).eval()
+    llama = {}
+    if o.llama:
+        llama = llama_rates(o.llama, folder, o.dtype, o.repeats)
     rows = []
     for batch in (1, 8, 32):
         rate = t2[f"decode/rows:{batch}"]["tokens_per_second"]
         peer = decode_rate(model, batch, o.repeats)
         rows.append(dict(what=f"decode, batch {batch}", unit="tokens/s",
                          t2=rate, transformers=peer, ratio=rate / peer))
+        if batch in llama:
+            rows[-1] |= dict(llama_cpp=llama[batch],
+                             ratio_to_llama_cpp=rate / llama[batch])
     for what, name, peer in (
             ("SVD of a layer", "decompose_layer",
              svd_of_a_layer(model, o.repeats)),

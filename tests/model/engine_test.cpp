@@ -9,6 +9,7 @@
 
 #include "model/kv_cache.hpp"
 #include "model/language_model.hpp"
+#include "model/transformer.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -386,6 +387,133 @@ TEST_F(engine_on_stories, preempted_answers_say_what_they_say_alone) {
     ASSERT_EQ(found[i].log_probabilities.size(), rows[i].tokens.size() - 3);
     EXPECT_NEAR(found[i].sum(), alone[i].sum(), 1e-3);
   }
+}
+
+/// Floats differ between batch shapes, chunkings, plans and after a
+/// preemption. Agreement (ARCHITECTURE.md): the log-probabilities of equal
+/// tokens within ε, and equal tokens up to where the two best lie within 2 ε.
+class agreement : public testing::TestWithParam<const char*> {
+ protected:
+  struct told {
+    std::vector<sampled_token> tokens;
+  };
+
+  std::vector<told> answers(const std::vector<generation_request>& requests,
+                            engine_options options, bool together) {
+    std::vector<told> out(requests.size());
+    const auto run = [](engine& e) {
+      while (e.step()) {
+      }
+      preemptions_ += e.statistics().preemptions;
+    };
+    auto e = std::make_unique<engine>(model_, options);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      auto r = requests[i];
+      r.on_event = [&out, i](const generation_event& event) {
+        EXPECT_FALSE(event.failure);
+        out[i].tokens.insert(out[i].tokens.end(), event.tokens.begin(),
+                             event.tokens.end());
+      };
+      EXPECT_TRUE(e->submit(std::move(r)));
+      if (together) continue;
+      run(*e);
+      e = std::make_unique<engine>(model_, options);
+    }
+    run(*e);
+    return out;
+  }
+
+  std::shared_ptr<language_model> model_;
+  static inline std::uint64_t preemptions_ = 0;
+};
+
+TEST_P(agreement, holds_between_batches_chunks_plans_and_preemption) {
+  model_ = load_test_model("stories260k-hf", GetParam());
+  ASSERT_NE(model_, nullptr);
+  const double epsilon = std::string_view{GetParam()} == "float32" ? 1e-3 : 0.15;
+  at::manual_seed(21);
+  const auto layout =
+      std::make_shared<svf_layout>(model_->config(), svf_targets::all);
+  const auto s = *model_->singular_values(*layout);
+  std::vector<generation_request> requests;
+  for (int i = 0; i < 12; ++i) {
+    generation_request r;
+    r.prompt = *model_->text()->encode(
+        i % 2 ? "Lily and Tom went to the park. They saw a big"
+              : "One day, a little girl named",
+        true);
+    if (i % 3)
+      r.delta = *singular_delta::make(layout, s * 0.1 * at::randn_like(s));
+    r.sampling.max_tokens = 60;
+    r.sampling.ignore_eos = true;
+    r.sampling.top_log_probabilities = 2;
+    requests.push_back(std::move(r));
+  }
+  auto& net = model_->network();
+  net.force_plan(linear_plan::delta);
+  const auto alone = answers(requests, {}, false);
+  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  engine_options chunked, tight;
+  chunked.step_tokens = 13;
+  tight.kv_bytes = pool.bytes_for(6 * 64);
+  const std::vector<std::pair<linear_plan, engine_options>> ways{
+      {linear_plan::delta, {}},
+      {linear_plan::factored, chunked},
+      {linear_plan::grouped_dense, tight},
+      {linear_plan::delta, tight}};
+  preemptions_ = 0;
+  std::size_t compared = 0;
+  for (const auto& [plan, options] : ways) {
+    net.force_plan(plan);
+    const auto found = answers(requests, options, true);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_EQ(found[i].tokens.size(), 60u);
+      for (std::size_t t = 0; t < 60; ++t) {
+        const auto& a = alone[i].tokens[t];
+        const auto& b = found[i].tokens[t];
+        if (a.token != b.token) {
+          const double margin = static_cast<double>(
+              a.alternatives[0].log_probability - a.alternatives[1].log_probability);
+          EXPECT_LE(margin, 2 * epsilon)
+              << to_string(plan) << " row " << i << " token " << t;
+          break;
+        }
+        ++compared;
+        EXPECT_NEAR(a.log_probability, b.log_probability, epsilon)
+            << to_string(plan) << " row " << i << " token " << t;
+      }
+    }
+  }
+  EXPECT_GT(preemptions_, 0u);
+  EXPECT_GT(compared, 4 * 12 * 15u) << "most of it agreed";
+  net.force_plan({});
+}
+
+INSTANTIATE_TEST_SUITE_P(types, agreement,
+                         testing::Values("float32", "bfloat16"),
+                         [](const auto& of) { return of.param; });
+
+TEST_F(engine_on_stories, switching_between_tasks_rebuilds_nothing) {
+  engine e{model_, {}};
+  const std::vector<delta_ref> tasks{random_delta(1), random_delta(2),
+                                     random_delta(3)};
+  const auto ask = [&](std::size_t i) {
+    auto r = request("Once upon a time", tasks[i % tasks.size()]);
+    heard h;
+    listen(r, h);
+    EXPECT_TRUE(e.submit(std::move(r)));
+    while (e.step()) {
+    }
+    return h.text;
+  };
+  std::vector<std::string> first;
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(model_->network().warm(tasks[i]));
+    first.push_back(ask(i));
+  }
+  const auto warm = e.statistics();
+  for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ(ask(i), first[i % 3]);
+  EXPECT_EQ(e.statistics().dense_builds, warm.dense_builds);
 }
 
 TEST_F(engine_on_stories, labels_in_a_full_cache_are_scored_once_and_right) {
