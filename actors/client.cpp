@@ -64,6 +64,7 @@ engine_report report_of(const engine_statistics& counts) {
                        .running = counts.running,
                        .waiting = counts.waiting,
                        .kv_bytes_used = counts.kv_bytes_used,
+                       .kv_bytes_cached = counts.kv_bytes_cached,
                        .kv_bytes_budget = counts.kv_bytes_budget,
                        .dense_bytes_used = counts.dense_bytes_used,
                        .plan_steps = {},

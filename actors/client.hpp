@@ -48,7 +48,8 @@ struct engine_report {
   std::uint64_t preemptions = 0;  // sequences whose cache was taken away
   std::uint64_t dense_builds = 0;
   std::int64_t running = 0, waiting = 0;  // sequences
-  std::int64_t kv_bytes_used = 0, kv_bytes_budget = 0, dense_bytes_used = 0;
+  std::int64_t kv_bytes_used = 0, kv_bytes_cached = 0, kv_bytes_budget = 0;
+  std::int64_t dense_bytes_used = 0;
   std::vector<std::pair<std::string, std::uint64_t>> plan_steps;  // by plan
   /// Steps of at most step_bounds[i] sequences and more than the bound before;
   /// the last count those of more.

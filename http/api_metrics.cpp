@@ -85,8 +85,10 @@ void write_engine(metrics_text& out, const engine_report& engine) {
         engine.running);
   gauge("t2_engine_sequences_waiting", "Sequences that wait for room",
         engine.waiting);
-  gauge("t2_kv_cache_used_bytes", "Keys and values held",
+  gauge("t2_kv_cache_used_bytes", "Keys and values of what is computed",
         engine.kv_bytes_used);
+  gauge("t2_kv_cache_kept_bytes", "Of ended answers, for prompts that begin alike",
+        engine.kv_bytes_cached);
   gauge("t2_kv_cache_budget_bytes", "Most that keys and values may take",
         engine.kv_bytes_budget);
   gauge("t2_dense_weights_bytes", "Dense copies of adapted weights held",

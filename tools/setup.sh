@@ -71,7 +71,7 @@ if ((peers)); then
   # Python's torch wants all its CUDA libraries even on a CPU: kept apart.
   [ -x .venv-peers/bin/pip ] || python3 -m venv .venv-peers
   .venv-peers/bin/pip install -q --disable-pip-version-check "torch==$torch" \
-    transformers==5.23.0 peft==0.21.2 safetensors tokenizers numpy
+    transformers==5.23.0 peft==0.21.2 safetensors tokenizers numpy sentencepiece
 fi
 if ((clients)); then
   [ -x .venv-clients/bin/pip ] || python3 -m venv .venv-clients

@@ -174,6 +174,7 @@ TEST_F(api, metrics_count_what_was_answered) {
   value("t2_engine_plan_steps_total{plan=\"base\"}");
   value("t2_engine_step_sequences_count");
   value("t2_kv_cache_used_bytes");
+  value("t2_kv_cache_kept_bytes");
 }
 
 TEST_F(api, models_are_base_and_auto_and_what_was_registered) {
