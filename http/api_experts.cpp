@@ -40,25 +40,14 @@ void train(client& actors, const job_board_ref& jobs,
            const http_request& request, exchange_ref answer) {
   auto spec = parse_training(request.capture.at("name"), request.body);
   if (!spec) return answer->reply(error_reply(spec.error()));
-  if (spec->background) {
-    return begin_job<train_progress, store_expert_version>(
-        actors, jobs, "training", spec->name, *answer,
-        [&](auto on_progress, auto done) {
-          return actors.train_expert(*std::move(spec), std::move(on_progress),
-                                     std::move(done));
-        });
-  }
-  const auto stream = std::make_shared<progress_stream>(answer);
-  const ticket run = actors.train_expert(
-      *std::move(spec),
-      [stream](train_progress progress) {
-        stream->progress(form_of(progress));
-      },
-      [stream](result<store_expert_version> done) {
-        if (!done) return stream->fail(done.error());
-        stream->finish(form_of(*done));
+  const bool background = spec->background;
+  const std::string name = spec->name;
+  run_job<train_progress, store_expert_version>(
+      actors, jobs, "training", name, std::move(answer), background,
+      [&](auto on_progress, auto done) {
+        return actors.train_expert(*std::move(spec), std::move(on_progress),
+                                   std::move(done));
       });
-  cancel_on_leave(*answer, actors, run);
 }
 
 }  // namespace

@@ -9,24 +9,39 @@
 
 namespace t2 {
 
-/// Starts work that outlives its request and answers 202 with its job. `start`
-/// gets the callbacks for progress and for the end, and returns the ticket.
+/// Starts work that the board shows. In the background it outlives its request,
+/// which is answered at once, 202 with the job; else its progress and its end
+/// are the answer's stream, and who leaves ends it. `start` gets the callbacks
+/// for progress and for the end, and returns the ticket.
 template <class Progress, class Final, class Start>
-void begin_job(client& actors, const job_board_ref& jobs,
-               const std::string& kind, const std::string& subject,
-               exchange& answer, Start start) {
+void run_job(client& actors, const job_board_ref& jobs, const std::string& kind,
+             const std::string& subject, exchange_ref answer, bool background,
+             Start start) {
   const auto id = jobs->open(kind, subject);
-  if (!id) return answer.reply(error_reply(id.error()));
+  if (!id) return answer->reply(error_reply(id.error()));
+  std::shared_ptr<progress_stream> stream;
+  if (!background) stream = std::make_shared<progress_stream>(answer);
   const ticket t = start(
-      [jobs, id = *id](Progress now) { jobs->progress(id, form_of(now)); },
-      [jobs, id = *id](result<Final> done) {
-        if (!done) return jobs->finish(id, done.error());
-        jobs->finish(id, form_of(*done));
+      [jobs, stream, id = *id](Progress now) {
+        const ordered_json form = form_of(now);
+        jobs->progress(id, form);
+        if (stream) stream->progress(form);
+      },
+      [jobs, stream, id = *id](result<Final> done) {
+        if (!done) {
+          jobs->finish(id, done.error());
+          if (stream) stream->fail(done.error());
+          return;
+        }
+        const ordered_json form = form_of(*done);
+        jobs->finish(id, form);
+        if (stream) stream->finish(form);
       });
   jobs->on_cancel(*id, [&actors, t] { actors.cancel(t); });
+  if (!background) return cancel_on_leave(*answer, actors, t);
   const auto form = jobs->show(*id);
-  if (!form) return answer.reply(error_reply(form.error()));
-  reply_json(answer, *form, 202);
+  if (!form) return answer->reply(error_reply(form.error()));
+  reply_json(*answer, *form, 202);
 }
 
 }  // namespace t2

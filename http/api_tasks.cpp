@@ -17,25 +17,14 @@ void adapt(client& actors, const search_options& defaults,
            exchange_ref answer) {
   auto parsed = parse_adapt(request.capture.at("name"), request.body, defaults);
   if (!parsed) return answer->reply(error_reply(parsed.error()));
-  if (parsed->background) {
-    return begin_job<adapt_progress, adapt_report>(
-        actors, jobs, adaptation_kind, parsed->task, *answer,
-        [&](auto on_progress, auto done) {
-          return actors.adapt(*std::move(parsed), std::move(on_progress),
-                              std::move(done));
-        });
-  }
-  const auto stream = std::make_shared<progress_stream>(answer);
-  const ticket search = actors.adapt(
-      *std::move(parsed),
-      [stream](adapt_progress progress) {
-        stream->progress(form_of(progress));
-      },
-      [stream](result<adapt_report> done) {
-        if (!done) return stream->fail(done.error());
-        stream->finish(form_of(*done));
+  const bool background = parsed->background;
+  const std::string task = parsed->task;
+  run_job<adapt_progress, adapt_report>(
+      actors, jobs, adaptation_kind, task, std::move(answer), background,
+      [&](auto on_progress, auto done) {
+        return actors.adapt(*std::move(parsed), std::move(on_progress),
+                            std::move(done));
       });
-  cancel_on_leave(*answer, actors, search);
 }
 
 /// A task and where its adaptation stands: two questions, one answer.

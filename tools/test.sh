@@ -11,7 +11,11 @@ case $preset in
   *) echo "test.sh: unknown preset '$preset' (expected release, debug, asan, tsan)" >&2; exit 2 ;;
 esac
 
-tools/setup.sh
+# The clients and the browser that the server is tried with test the whole, once.
+case $preset in
+  release | debug) tools/setup.sh --clients ;;
+  *) tools/setup.sh ;;
+esac
 cmake --preset "$preset" >/dev/null
 targets=() selection=()
 case $preset in

@@ -94,7 +94,8 @@ bool child_process::read_more(int milliseconds) {
 }
 
 bool child_process::wait_for(const std::string& text) {
-  const auto end = steady::now() + std::chrono::minutes(1);
+  // A sanitizer and a busy machine may each make it several times slower.
+  const auto end = steady::now() + std::chrono::minutes(5);
   const auto said = [&] {
     return err_.find(text) != std::string::npos ||
            out_.find(text) != std::string::npos;

@@ -22,7 +22,7 @@ class child_process {
   void send(int signal) const;
 
   /// Until standard error or output has said `text`; false when the program
-  /// has closed both first, or a minute is over.
+  /// has closed both first, or five minutes are over.
   bool wait_for(const std::string& text);
 
   /// Until it ends: its exit code, or 128 and the signal. Fails the test after

@@ -392,6 +392,15 @@ TEST_F(api, a_training_and_an_adaptation_go_on_in_the_background) {
   EXPECT_EQ(shown.at("adaptation").at("key"), adapted.at("result").at("key"));
   EXPECT_EQ(ask("GET", "/v1/jobs").body.at("data").at(0).at("id"),
             adapted.at("id"));
+  // One whose stream somebody follows is a job too.
+  const auto followed =
+      ask("POST", "/v1/tasks/later/adapt",
+          R"({"force":true,"population":4,"iterations":2,"survivors":1})");
+  ASSERT_EQ(followed.status, 200);
+  const auto newest = ask("GET", "/v1/jobs").body.at("data").at(0);
+  EXPECT_NE(newest.at("id"), adapted.at("id"));
+  EXPECT_EQ(newest.at("subject"), "later");
+  EXPECT_EQ(newest.at("status"), "succeeded");
   EXPECT_EQ(ask("DELETE", "/v1/tasks/later").status, 200);
 }
 
