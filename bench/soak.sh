@@ -2,7 +2,8 @@
 # Overloads t2d for a while, with clients of which a fifth misbehave: the demo
 # model, a small queue, little room for keys and values, and requests coming at
 # twice the rate that it can answer. Prints JSON; fails where an answer was not
-# whole, or t2d does not answer or stop in order afterwards.
+# whole, memory grew by more than a tenth after the first minute, or t2d does not
+# answer or stop in order afterwards.
 #   bench/soak.sh [BUILD [MINUTES]]
 #     BUILD     folder of a build, such as build/asan (default: build/release)
 #     MINUTES   of the load (default: 10)
@@ -38,7 +39,9 @@ export T2_CONFIG=$work/t2.toml
 t2() { "$build/bin/t2" "$@"; }
 say() { echo "soak.sh: $*" >&2; }
 
-"$build/bin/t2d" 2>"$work/t2d.log" &
+# What asan keeps of freed memory would look like growth.
+ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=8} \
+  "$build/bin/t2d" 2>"$work/t2d.log" &
 daemon=$!
 until grep -q ' ready: ' "$work/t2d.log"; do
   kill -0 "$daemon" 2>/dev/null || { cat "$work/t2d.log" >&2; exit 1; }
@@ -88,6 +91,8 @@ memory = [list(map(int, line.split())) for line in open(f"{folder}/memory")]
 at_minute = {}
 for at, size in memory:
     at_minute.setdefault(at // 60, size)
+first_minute = [size for at, size in memory if at < 60]
+growth = max(size for _, size in memory) / max(first_minute) - 1
 print(json.dumps({
     "rate": float(rate), "seconds": load["seconds"],
     "requests": load["requests"], "dropped": load["dropped"],
@@ -96,8 +101,10 @@ print(json.dumps({
     "latency_ms": load["latency_ms"], "first_problem": load["first_problem"],
     "rss": {"first": memory[0][1], "minute_1": at_minute.get(1),
             "end": memory[-1][1], "most": max(size for _, size in memory),
+            "growth": round(growth, 3),
             "by_minute": list(at_minute.values())},
     "bench_exit": int(code), "answers_afterwards": answers == "true",
     "stopped_in_order": int(stopped) == 0}, indent=2))
-sys.exit(0 if int(code) == 0 and answers == "true" and int(stopped) == 0 else 1)
+sys.exit(0 if int(code) == 0 and answers == "true" and int(stopped) == 0
+         and growth <= 0.1 else 1)
 PY

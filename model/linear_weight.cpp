@@ -2,8 +2,12 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/linear.h>
 #include <c10/core/Scalar.h>
+
+#include <algorithm>
+#include <bit>
 
 namespace t2 {
 namespace {
@@ -39,6 +43,23 @@ at::Tensor packed_linear_onto(const at::Tensor& y, const at::Tensor& x,
   return op.call(x, y, w, std::nullopt, "add");
 }
 
+// oneDNN compiles and keeps a kernel of about a megabyte for each number of rows
+// that it meets. Of those in an octave eight are used, at most an eighth above
+// what was asked, so that ragged steps neither compile for ever nor fill memory.
+std::int64_t compiled_rows(std::int64_t t) {
+  const auto step = static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(t, 8))) /
+      8);
+  return (t + step - 1) / step * step;
+}
+
+// x with rows of zeros up to `rows`.
+at::Tensor padded(const at::Tensor& x, std::int64_t rows) {
+  return x.size(0) == rows
+             ? x.contiguous()
+             : at::constant_pad_nd(x, {0, 0, 0, rows - x.size(0)});
+}
+
 }  // namespace
 
 linear_weight::linear_weight(const at::Tensor& w_mn)
@@ -49,15 +70,17 @@ linear_weight::linear_weight(const at::Tensor& w_mn)
 }
 
 at::Tensor linear_weight::apply(const at::Tensor& x_tn) const {
-  return packed_ ? packed_linear(x_tn.contiguous(), weight_)
-                 : at::linear(x_tn, weight_);
+  if (!packed_) return at::linear(x_tn, weight_);
+  const std::int64_t t = x_tn.size(0);
+  return packed_linear(padded(x_tn, compiled_rows(t)), weight_).narrow(0, 0, t);
 }
 
 at::Tensor linear_weight::apply_onto(const at::Tensor& y_tm,
                                      const at::Tensor& x_tn) const {
-  return packed_ ? packed_linear_onto(y_tm.contiguous(), x_tn.contiguous(),
-                                      weight_)
-                 : at::addmm(y_tm, x_tn, weight_.t());
+  if (!packed_) return at::addmm(y_tm, x_tn, weight_.t());
+  const std::int64_t t = x_tn.size(0), rows = compiled_rows(t);
+  return packed_linear_onto(padded(y_tm, rows), padded(x_tn, rows), weight_)
+      .narrow(0, 0, t);
 }
 
 }  // namespace t2
