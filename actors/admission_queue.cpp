@@ -4,6 +4,12 @@
 
 namespace t2 {
 
+admission_queue::flow_counts admission_queue::counts_of(
+    std::uint64_t flow) const {
+  const auto found = flows_.find(flow);
+  return found == flows_.end() ? flow_counts{} : found->second;
+}
+
 result<void> admission_queue::enter(request r,
                                     std::optional<time_point> deadline,
                                     std::uint64_t flow) {
@@ -14,35 +20,44 @@ result<void> admission_queue::enter(request r,
                                " queries wait, server.queue allows " +
                                std::to_string(waiting_limit_)};
   }
+  const std::size_t own = counts_of(flow).waiting;
+  if (!runs_at_once && own >= 4 * (waiting_limit_ - waiting_.size())) {
+    return error{ec::busy, "the queue is nearly full, and " +
+                               std::to_string(own) +
+                               " queries for this target wait already"};
+  }
   entries_[r] = {.deadline = deadline, .flow = flow};
   waiting_.push_back(r);
+  ++flows_[flow].waiting;
   return {};
 }
 
 std::optional<admission_queue::request> admission_queue::next() {
   if (waiting_.empty() || running() >= running_limit_) return std::nullopt;
   const auto at = std::ranges::min_element(
-      waiting_, {}, [&](request r) -> std::size_t {
-        const auto found = running_of_.find(entries_.at(r).flow);
-        return found == running_of_.end() ? 0 : found->second;
-      });
+      waiting_, {},
+      [&](request r) { return counts_of(entries_.at(r).flow).running; });
   const request r = *at;
   waiting_.erase(at);
   auto& chosen = entries_.at(r);
   chosen.runs = true;
-  ++running_of_[chosen.flow];
+  auto& counts = flows_.at(chosen.flow);
+  --counts.waiting;
+  ++counts.running;
   return r;
 }
 
 bool admission_queue::leave(request r) {
   const auto left = entries_.extract(r);
   if (left.empty()) return false;
-  if (!left.mapped().runs) {
+  const auto flow = flows_.find(left.mapped().flow);
+  if (left.mapped().runs) {
+    --flow->second.running;
+  } else {
     std::erase(waiting_, r);
-  } else if (const auto of = running_of_.find(left.mapped().flow);
-             --of->second == 0) {
-    running_of_.erase(of);
+    --flow->second.waiting;
   }
+  if (flow->second.running + flow->second.waiting == 0) flows_.erase(flow);
   return true;
 }
 

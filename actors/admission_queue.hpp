@@ -14,9 +14,10 @@ namespace t2 {
 
 /// Who may run, who waits, and whose time is over. Both the running and the
 /// waiting are bounded. Of those that wait, one of the flow (a task, say) with
-/// the fewest running goes next, first come, first served within it: a task that
-/// floods the queue does not keep another one out. Knows numbers only, and no
-/// clock. One thread.
+/// the fewest running goes next, first come, first served within it, and a flow
+/// may have no more than four times as many waiting as there are places left: a
+/// task that floods the queue does not keep another one out. Knows numbers only,
+/// and no clock. One thread.
 class admission_queue {
  public:
   using request = std::uint64_t;
@@ -25,7 +26,7 @@ class admission_queue {
   admission_queue(std::size_t running_limit, std::size_t waiting_limit)
       : running_limit_(running_limit), waiting_limit_(waiting_limit) {}
 
-  /// Lets a request wait. ec::busy: as many wait as may.
+  /// Lets a request wait. ec::busy: as many wait as may, all or of its flow.
   result<void> enter(request r, std::optional<time_point> deadline,
                      std::uint64_t flow = 0);
   /// The one that may run now, if any.
@@ -50,9 +51,14 @@ class admission_queue {
     std::uint64_t flow = 0;
     bool runs = false;
   };
+  struct flow_counts {
+    std::size_t running = 0, waiting = 0;
+  };
+  flow_counts counts_of(std::uint64_t flow) const;
+
   std::deque<request> waiting_;
-  std::map<request, entry> entries_;  // both kinds
-  std::map<std::uint64_t, std::size_t> running_of_;  // by flow; none: 0
+  std::map<request, entry> entries_;            // both kinds
+  std::map<std::uint64_t, flow_counts> flows_;  // of those with any
 };
 
 }  // namespace t2

@@ -1,9 +1,9 @@
 #include "actors/client.hpp"
 
+#include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
 #include <atomic>
-#include <future>
 #include <optional>
 #include <shared_mutex>
 #include <utility>
@@ -71,7 +71,8 @@ engine_report report_of(const engine_statistics& counts) {
                        .step_bounds = {counts.row_bounds.begin(),
                                        counts.row_bounds.end()},
                        .step_sequences = {counts.step_rows.begin(),
-                                          counts.step_rows.end()}};
+                                          counts.step_rows.end()},
+                       .sequences = counts.rows};
   for (std::size_t i = 0; i < counts.plan_steps.size(); ++i) {
     const auto plan = to_string(static_cast<linear_plan>(i));
     if (plan != "unknown") {
@@ -115,14 +116,13 @@ void client::state::call(std::function<void(front_desk_state&)> work) {
 void client::stop(std::chrono::milliseconds grace) {
   const std::lock_guard one_at_a_time(state_->stopping);
   if (!state_->actors) return;
-  std::promise<void> stopped;
-  auto reply = pending<bool>([&](result<bool>) { stopped.set_value(); });
-  state_->call([reply, grace](front_desk_state& desk) {
-    desk.ask(&peers::supervisor, reply, stop_atom_v,
-             static_cast<std::int64_t>(grace.count()));
-  });
-  reply.reset();
-  stopped.get_future().wait();
+  {
+    // Not through the front desk, which may be busy.
+    caf::scoped_actor self(state_->actors->system);
+    self->request(state_->actors->root, caf::infinite, stop_atom_v,
+                  static_cast<std::int64_t>(grace.count()))
+        .receive([](bool) {}, [](const caf::error&) {});
+  }
   std::unique_ptr<runtime> last;
   {
     const std::unique_lock lock(state_->running);

@@ -55,6 +55,7 @@ struct engine_report {
   /// the last count those of more.
   std::vector<double> step_bounds;
   std::vector<std::uint64_t> step_sequences;
+  std::uint64_t sequences = 0;  // of all steps together
 };
 
 /// Why an answer ran under what it ran under.

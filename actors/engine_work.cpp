@@ -183,7 +183,13 @@ std::optional<engine_work::answer_to<T>> engine_work::begin(
   // cancel() and fail_all() take the item away and tell: what the engine says
   // afterwards comes too late.
   return [this, t, done](result<T> outcome) {
-    if (items_.erase(t) > 0) done(std::move(outcome));
+    const auto ended = items_.extract(t);
+    if (ended.empty()) return;
+    if (!outcome) {
+      const auto& left = ended.mapped().sequences;
+      left_over_.insert(left_over_.end(), left.begin(), left.end());
+    }
+    done(std::move(outcome));
   };
 }
 
@@ -220,7 +226,7 @@ void engine_work::answer(engine& on, ticket t, const answer_request& request,
   auto words = words_of(on.model(), question);
   if (words) return stream->open(*std::move(words));
   (*finish)(words.error());
-  on.cancel(*sequence);
+  drop_left_over(on);
 }
 
 void engine_work::weigh(engine& on, ticket t, const answer_request& request,
@@ -295,10 +301,8 @@ void engine_work::generate(engine& on, ticket t,
     };
     const auto sequence = on.submit(std::move(request));
     if (!sequence) {
-      const auto begun = items_[t].sequences;
       (*finish)(sequence.error());
-      for (const sequence_id other : begun) on.cancel(other);
-      return;
+      return drop_left_over(on);
     }
     items_[t].sequences.push_back(*sequence);
   }
@@ -341,6 +345,10 @@ bool engine_work::advance_mixing(language_model& model) {
   mixings_.pop_front();
   current->done(std::move(outcome));
   return true;
+}
+
+void engine_work::drop_left_over(engine& on) {
+  for (const sequence_id id : std::exchange(left_over_, {})) on.cancel(id);
 }
 
 void engine_work::cancel(engine& on, ticket t) {

@@ -39,6 +39,10 @@ class engine_work {
   /// A slice of the first mixture that is being made; false: there is none.
   bool advance_mixing(language_model& model);
 
+  /// Ends what the engine still computes for work that has failed: the other
+  /// answers of a batch, say. Not from a callback of the engine.
+  void drop_left_over(engine& on);
+
   /// The work under the ticket ends with ec::cancelled.
   void cancel(engine& on, ticket t);
   /// All work ends with this error; the engine is not asked.
@@ -62,6 +66,7 @@ class engine_work {
 
   std::map<ticket, item> items_;
   std::deque<std::shared_ptr<mixing>> mixings_;
+  std::vector<sequence_id> left_over_;  // of work that has failed
 };
 
 }  // namespace t2

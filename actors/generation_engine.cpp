@@ -95,6 +95,7 @@ void generation_engine_state::step() {
   try {
     const bool mixed = work_.advance_mixing(*model_);
     const bool stepped = engine_->step();
+    work_.drop_left_over(*engine_);
     if (mixed || stepped) wake();
   } catch (const std::exception& e) {
     fail(e.what());
@@ -102,7 +103,7 @@ void generation_engine_state::step() {
 }
 
 void generation_engine_state::fail(const std::string& why) {
-  const error failure{ec::internal,
+  const error failure{ec::unavailable,
                       std::string(who) + " failed: " +
                           why.substr(0, why.find('\n'))};
   log(log_level::error, failure.message);

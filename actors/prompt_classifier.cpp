@@ -26,8 +26,10 @@ void prompt_classifier_state::meet(const generation_engine_actor& engine) {
   card_ = nullptr;
   failure_.reset();
   // Who waited for the old engine's scores waits for the new one.
-  for (const auto& with : std::exchange(prepared_, {}))
-    std::ranges::move(with->waiting, std::back_inserter(waiting_));
+  for (const auto& with : std::exchange(prepared_, {})) {
+    auto waited = std::exchange(with->waiting, {});
+    std::ranges::move(waited, std::back_inserter(waiting_));
+  }
   if (!engine_) return;
   self_->request(engine_, caf::infinite, card_atom_v)
       .then([this, engine](const model_card_ref& card) {

@@ -9,7 +9,6 @@ namespace t2 {
 namespace {
 
 constexpr std::string_view expert_prefix = "expert:";
-constexpr std::string_view label_prefix = "label:";
 constexpr std::size_t most_label_bytes = 64;
 
 error other_base(const std::string& what, std::string_view found,

@@ -32,6 +32,9 @@ inline constexpr std::string_view base_label = "other";
 /// "", "auto", "auto:prompt", "auto:classifier": what pass 1 decides.
 bool is_for_pass_1(std::string_view target);
 
+/// Begins the target that pass 1 names, for resolve_route() alone.
+inline constexpr std::string_view label_prefix = "label:";
+
 /// Where any other `target` leads (adaptation/query.hpp):
 /// - "base": the base;
 /// - "expert:NAME[@VERSION]": that expert alone, undiluted;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,6 +17,8 @@ namespace t2 {
 /// not kept. One thread.
 class route_table {
  public:
+  static constexpr std::size_t most_routes = 4096;
+
   std::uint64_t epoch() const { return epoch_; }
 
   const route_plan* find(const std::string& target) const {
@@ -23,7 +26,10 @@ class route_table {
     return found == routes_.end() ? nullptr : &found->second;
   }
   void put(const std::string& target, route_plan plan, std::uint64_t epoch) {
-    if (epoch == epoch_) routes_.insert_or_assign(target, std::move(plan));
+    if (epoch != epoch_) return;
+    // One expert can be named in any number of ways (a@1, a@01).
+    if (routes_.size() >= most_routes) routes_.clear();
+    routes_.insert_or_assign(target, std::move(plan));
   }
 
   /// The classes of pass 1; null: not known.

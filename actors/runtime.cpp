@@ -1,5 +1,7 @@
 #include "actors/runtime.hpp"
 
+#include <caf/logger.hpp>
+
 #include <utility>
 
 #include "actors/adaptation_search.hpp"
@@ -66,6 +68,10 @@ supervision_options make_tree(const runtime_options& options,
 runtime::runtime(supervision_options tree)
     : system(configuration),
       front(system.spawn(run_front_desk)),
-      root(system.spawn(run_supervisor, std::move(tree), front)) {}
+      root(system.spawn(run_supervisor, std::move(tree), front)) {
+  // CAF leaves a reference to its logger with the thread that constructs, and
+  // waits for it when another one destructs.
+  caf::logger::set_current_actor_system(nullptr);
+}
 
 }  // namespace t2

@@ -17,6 +17,7 @@ constexpr const char* store_name = "the expert store";
 constexpr const char* engine_name = "the generation engine";
 constexpr const char* classifier_name = "the prompt classifier";
 constexpr const char* search_name = "the search";
+constexpr std::chrono::milliseconds hold_time{100};
 
 error stopping() { return {ec::unavailable, "t2 is stopping"}; }
 error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
@@ -27,9 +28,11 @@ error late() {
   return {ec::deadline, "the deadline passed before the answer was complete"};
 }
 
-/// Queries for one target share what there is with those for another.
+/// Queries for one target share what there is with those for another; versions
+/// of an expert are one.
 std::uint64_t flow_of(const query& question) {
-  return std::hash<std::string>{}(question.target);
+  const std::string_view target = question.target;
+  return std::hash<std::string_view>{}(target.substr(0, target.find('@')));
 }
 
 }  // namespace
@@ -63,6 +66,12 @@ void task_dispatcher_state::ask(ticket t, const query_ref& question,
   const auto refuse = [&](const error& why) { sink->finish(why); };
   if (draining_) return refuse(stopping());
   if (failure_) return refuse(*failure_);
+  if (question->target.starts_with(label_prefix)) {
+    // Only pass 1 names labels: any of them leads somewhere.
+    return refuse({ec::not_found,
+                   "no task '" + question->target +
+                       "'; expected a task's name, base, auto or expert:NAME"});
+  }
   std::chrono::duration<double> limit = options_.deadline;
   if (question->deadline_seconds) {
     limit = std::min(
@@ -81,6 +90,7 @@ void task_dispatcher_state::ask(ticket t, const query_ref& question,
 
 void task_dispatcher_state::pump() {
   if (!card_ || !peers_ || !peers_->store || !peers_->engine) return;
+  if (self_->clock().now() < hold_until_) return;
   while (const auto t = queue_->next()) begin(*t, queries_.at(*t));
 }
 
@@ -120,6 +130,7 @@ void task_dispatcher_state::begin_pass_1(ticket t, live_query& q,
 void task_dispatcher_state::find_labels(ticket t,
                                         const std::string& strategy) {
   if (!peers_->store) return part_is_down(t, store_name);
+  if (!card_) return part_is_down(t, engine_name);
   const auto epoch = routes_.epoch();
   self_->request(peers_->store, caf::infinite, labels_atom_v, options_.labels,
                  card_->base.fingerprint)
@@ -154,7 +165,7 @@ void task_dispatcher_state::classified(ticket t, live_query& q,
   q.said = said;
   q.at = stage::routing;
   if (said.confidence >= options_.confidence) {
-    return find_route(t, q, "label:" + said.label);
+    return find_route(t, q, std::string(label_prefix) + said.label);
   }
   char unsure[96];
   std::snprintf(unsure, sizeof unsure,
@@ -307,9 +318,17 @@ void task_dispatcher_state::end(ticket t, result<answer_part> outcome) {
   if (q.empty()) return;
   queue_->leave(t);
   mixing_.leave(t);
+  if (!outcome && outcome.error().code == ec::unavailable) hold();
   q.mapped().sink->finish(std::move(outcome));
   pump();
   check_drained();
+}
+
+/// A part has died, and the supervisor's word of it comes later: those that wait
+/// shall not follow into it.
+void task_dispatcher_state::hold() {
+  hold_until_ = self_->clock().now() + hold_time;
+  self_->delayed_send(self_, hold_time, tick_atom_v);
 }
 
 void task_dispatcher_state::part_is_down(ticket t, const char* whom) {
@@ -335,16 +354,17 @@ void task_dispatcher_state::withdraw(ticket t, const live_query& q) {
 
 void task_dispatcher_state::arm() {
   const auto next = queue_->next_deadline();
-  if (!next || (armed_ && *armed_ <= *next)) return;
-  armed_ = next;
+  if (!next || (!armed_.empty() && *armed_.begin() <= *next)) return;
+  armed_.insert(*next);
   const auto wait = std::max(*next - self_->clock().now(),
                              steady_time::duration::zero());
   self_->delayed_send(self_, wait, tick_atom_v);
 }
 
 void task_dispatcher_state::expire() {
-  armed_.reset();
-  for (const ticket t : queue_->expire(self_->clock().now())) {
+  const steady_time now = self_->clock().now();
+  armed_.erase(armed_.begin(), armed_.upper_bound(now));
+  for (const ticket t : queue_->expire(now)) {
     give_up(t, late());
   }
   arm();
@@ -461,6 +481,7 @@ void task_dispatcher_state::meet(const peers_ref& now) {
   const bool other_engine = !peers_ || peers_->engine != now->engine;
   const bool other_store = !peers_ || peers_->store != now->store;
   peers_ = now;
+  hold_until_ = {};
   if (other_engine) {
     card_ = nullptr;
     failure_.reset();
@@ -564,7 +585,10 @@ task_dispatcher_actor::behavior_type task_dispatcher_state::make_behavior(
         return promise;
       },
       [this](cancel_all_atom) { cancel_all(); },
-      [this](tick_atom) { expire(); },
+      [this](tick_atom) {
+        expire();
+        pump();
+      },
   };
 }
 

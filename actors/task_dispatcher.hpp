@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,7 @@ class task_dispatcher_state {
   void mixture_made(const std::string& key, const result<ready_mixture>& made);
   void answer(ticket t, live_query& q, const delta_ref& delta);
   void end(ticket t, result<answer_part> outcome);
+  void hold();
   void part_is_down(ticket t, const char* whom);
   void give_up(ticket t, const error& why);
   void withdraw(ticket t, const live_query& q);
@@ -135,7 +137,8 @@ class task_dispatcher_state {
   std::map<ticket, asked_adaptation> asked_;
   single_flight<adapt_sink_ref> searches_;  // by adaptation key
   std::map<std::string, adaptation_search_actor> searchers_;
-  std::optional<steady_time> armed_;
+  std::set<steady_time> armed_;  // ticks that will come
+  steady_time hold_until_{};  // until then nobody begins
   dispatcher_load load_;
   bool draining_ = false;
   kept_promise<bool> drained_;

@@ -40,7 +40,8 @@ result<void> token_report::take(const sampled_token& sampled) {
     if (!name) return name.error();
     token.alternatives.emplace_back(*std::move(name), other.log_probability);
   }
-  auto more = text_.push(sampled.token);
+  result<std::string> more = std::string{};
+  if (names(sampled.token)) more = text_.push(sampled.token);
   if (!more) return more.error();
   // Text of earlier tokens may have waited for this one.
   std::size_t earlier = 0;
@@ -54,9 +55,12 @@ result<void> token_report::take(const sampled_token& sampled) {
 }
 
 result<std::string> token_report::bytes_of(token_id id) const {
-  // A model may have more rows than its tokenizer has tokens.
-  if (id >= vocabulary_->vocab_size()) return std::string{};
+  if (!names(id)) return std::string{};
   return vocabulary_->token_bytes(id);
+}
+
+bool token_report::names(token_id id) const {
+  return id < vocabulary_->vocab_size();
 }
 
 void token_report::count(const std::string& text) {

@@ -33,6 +33,8 @@ class token_report {
 
   result<void> take(const sampled_token& sampled);
   result<std::string> bytes_of(token_id id) const;
+  /// A model may have more rows than its tokenizer has tokens.
+  bool names(token_id id) const;
   void count(const std::string& text);
 
   std::shared_ptr<const tokenizer> vocabulary_;

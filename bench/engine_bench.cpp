@@ -9,6 +9,7 @@
 
 #include "model/engine.hpp"
 #include "model/language_model.hpp"
+#include "model/sampling.hpp"
 #include "model/transformer.hpp"
 
 namespace {
@@ -337,6 +338,31 @@ void answer_64(benchmark::State& state) {
 }
 BENCHMARK(answer_64)->ArgName("rows")->Arg(1)->Arg(8)->UseRealTime()->Unit(
     benchmark::kMillisecond);
+
+/// One token drawn from 49,152 logits of standard deviation 3; top_p and the
+/// temperature in hundredths, 0: greedy.
+void draw_token(benchmark::State& state) {
+  at::manual_seed(1);
+  const auto random = at::randn({49152}) * 3;
+  const std::vector<float> logits(random.data_ptr<float>(),
+                                  random.data_ptr<float>() + random.numel());
+  std::vector<float> scratch;
+  const sampling_options options{
+      .temperature = static_cast<float>(state.range(0)) / 100.f,
+      .top_p = static_cast<float>(state.range(1)) / 100.f};
+  std::int64_t position = 0;
+  for (auto _ : state) {
+    scratch = logits;
+    benchmark::DoNotOptimize(
+        *sample_token(scratch, {}, options, 0, position++));
+  }
+}
+BENCHMARK(draw_token)
+    ->ArgNames({"temperature", "top_p"})
+    ->Args({0, 100})
+    ->Args({80, 100})
+    ->Args({80, 95})
+    ->Unit(benchmark::kMicrosecond);
 
 /// Decomposition of all projections of one layer, the cache aside.
 void decompose_layer(benchmark::State& state) {

@@ -63,7 +63,8 @@ void write_engine(metrics_text& out, const engine_report& engine) {
   }
   out.family("t2_engine_step_sequences", "histogram",
              "Sequences in one packed step");
-  out.histogram(engine.step_bounds, engine.step_sequences);
+  out.histogram(engine.step_bounds, engine.step_sequences,
+                static_cast<double>(engine.sequences));
   out.family("t2_engine_tokens_total", "counter",
              "Tokens computed, by purpose");
   const std::string prefill = "prefill", decode = "decode", scored = "scored";

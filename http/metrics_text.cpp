@@ -59,14 +59,14 @@ void metrics_text::sample(double value, const labels& of) {
 
 void metrics_text::histogram(std::span<const double> bounds,
                              std::span<const std::uint64_t> counts,
-                             const double* sum) {
+                             double sum) {
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     total += counts[i];
     const std::string bound = i < bounds.size() ? print(bounds[i]) : "+Inf";
     line("_bucket", {{"le", bound}}, static_cast<double>(total));
   }
-  if (sum) line("_sum", {}, *sum);
+  line("_sum", {}, sum);
   line("_count", {}, static_cast<double>(total));
 }
 

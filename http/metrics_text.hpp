@@ -29,10 +29,10 @@ class metrics_text {
   }
   /// The metric begun last as a histogram: `counts[i]` are the observations of
   /// at most `bounds[i]` and more than the bound before, the last count those
-  /// above. Without a `sum` none is said.
+  /// above; `sum` is that of all observations.
   void histogram(std::span<const double> bounds,
                  std::span<const std::uint64_t> counts,
-                 const double* sum = nullptr);
+                 double sum);
 
   const std::string& text() const { return text_; }
 
@@ -53,7 +53,7 @@ class latency_histogram {
   /// `count` observations of the same time.
   void add(double seconds, std::uint64_t count = 1);
   /// As the metric that was begun last.
-  void write(metrics_text& out) const { out.histogram(bounds, counts_, &sum_); }
+  void write(metrics_text& out) const { out.histogram(bounds, counts_, sum_); }
 
  private:
   std::array<std::uint64_t, bounds.size() + 1> counts_{};

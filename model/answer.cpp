@@ -20,7 +20,9 @@ std::size_t pending(const std::string& text,
 answer::answer(std::shared_ptr<const tokenizer> text,
                std::vector<std::string> stop)
     : stop_(std::move(stop)) {
-  if (text) detokenizer_.emplace(std::move(text));
+  if (!text) return;
+  vocabulary_ = text->vocab_size();
+  detokenizer_.emplace(std::move(text));
 }
 
 answer::piece answer::release(std::string more) {
@@ -35,7 +37,8 @@ answer::piece answer::release(std::string more) {
 }
 
 result<answer::piece> answer::push(token_id token) {
-  if (!detokenizer_) return piece{};
+  // A model may have more rows than its tokenizer has tokens.
+  if (!detokenizer_ || token >= vocabulary_) return piece{};
   auto more = detokenizer_->push(token);
   if (!more) return more.error();
   return release(*std::move(more));

@@ -30,6 +30,7 @@ class answer {
   piece release(std::string more);
 
   std::optional<detokenizer> detokenizer_;
+  token_id vocabulary_ = 0;  // ids from here on have no text
   std::vector<std::string> stop_;
   std::string held_;
 };

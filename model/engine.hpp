@@ -119,6 +119,7 @@ struct engine_statistics {
   std::uint64_t preemptions = 0;  // sequences whose cache was taken away
   std::array<std::uint64_t, 5> plan_steps{};  // steps by linear_plan
   std::array<std::uint64_t, row_bounds.size() + 1> step_rows{};
+  std::uint64_t rows = 0;  // sequences of all steps
 };
 
 /// Runs answers and scores under any mixture of rows, one packed step after

@@ -107,6 +107,9 @@ std::int64_t engine::state::add_flow(const units& flow, std::int64_t budget,
       if (!fresh) continue;
       unit->start_over();
       crowded = true;  // those behind it wait as well
+      auto& first = first_in_line[static_cast<std::size_t>(unit->urgency)];
+      const auto known = first.lock();
+      if (!known || known->kv || unit->arrival < known->arrival) first = unit;
       continue;
     }
     if (const auto first = first_page(*unit)) begun.push_back(*first);
@@ -119,6 +122,9 @@ std::int64_t engine::state::add_flow(const units& flow, std::int64_t budget,
 bool engine::state::may_start(const engine_unit& unit,
                               const std::vector<chunk>& chunks) {
   if (crowded) return false;
+  const auto first =
+      first_in_line[static_cast<std::size_t>(unit.urgency)].lock();
+  if (first && !first->kv && unit.arrival > first->arrival) return false;
   if (is_answer(unit)) {
     const auto running = std::ranges::count_if(
         of(unit.urgency), [](const auto& u) { return u->kv && is_answer(*u); });
@@ -126,9 +132,9 @@ bool engine::state::may_start(const engine_unit& unit,
   }
   // What a prompt with the same beginning computes now is found in the next
   // step.
-  const auto first = first_page(unit);
-  return !first || cache.knows(*first) ||
-         std::ranges::find(begun, *first) == begun.end() || chunks.empty();
+  const auto page = first_page(unit);
+  return !page || cache.knows(*page) ||
+         std::ranges::find(begun, *page) == begun.end() || chunks.empty();
 }
 
 void engine::state::open_cache(engine_unit& unit) {
@@ -142,6 +148,13 @@ void engine::state::open_cache(engine_unit& unit) {
     return;
   }
   answer->cached_key = root_of(unit);
+  // Live answers may have been computed with fewer singular values, and what a
+  // search believes is exact.
+  if (options.delta_rank > 0 && unit.delta &&
+      unit.urgency == priority::background) {
+    unit.kv = pool.open();
+    return;
+  }
   // The last token's hidden state is wanted: it is always computed.
   auto pages = cache.find(answer->cached_key,
                           std::span{unit.tokens}.first(unit.tokens.size() - 1));
@@ -278,11 +291,12 @@ void engine::state::keep_pages(answer_unit& unit) {
   if (unit.urgency != priority::live || unit.parent) return;
   while ((unit.cached_pages + 1) * kv_page::tokens <= unit.computed) {
     const auto begin = unit.cached_pages * kv_page::tokens;
+    const prefix_key before = unit.cached_key;
     unit.cached_key = prefix_after(
-        unit.cached_key, std::span{unit.tokens}.subspan(
+        before, std::span{unit.tokens}.subspan(
                              static_cast<std::size_t>(begin),
                              static_cast<std::size_t>(kv_page::tokens)));
-    cache.put(unit.cached_key,
+    cache.put(unit.cached_key, before,
               unit.kv->segments()[static_cast<std::size_t>(unit.cached_pages)]
                   .page);
     ++unit.cached_pages;

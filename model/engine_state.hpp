@@ -124,6 +124,9 @@ struct engine::state {
   std::deque<job> jobs;
   bool job_turn = false;
   bool crowded = false;  // in this step nobody else may start
+  // By priority: the oldest that found no room to start. Until it has, younger
+  // ones do not start, in whatever flow they are.
+  std::weak_ptr<engine_unit> first_in_line[2];
   std::vector<prefix_key> begun;  // beginnings that this step computes
   std::list<kept_prefix> prefixes;  // most recently used first
   engine_statistics counters;

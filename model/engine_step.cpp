@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
@@ -155,6 +156,7 @@ void engine::state::count_step(const std::vector<chunk>& chunks) {
   const auto& bounds = engine_statistics::row_bounds;
   const auto at = std::ranges::lower_bound(bounds, rows) - bounds.begin();
   ++counters.step_rows[static_cast<std::size_t>(at)];
+  counters.rows += chunks.size();
 }
 
 void engine::state::sample_all(const std::vector<std::shared_ptr<answer_unit>>& answers,
@@ -162,13 +164,26 @@ void engine::state::sample_all(const std::vector<std::shared_ptr<answer_unit>>& 
   auto logits_rv = model->network().logits(hidden_rh).contiguous();
   auto* logits = logits_rv.data_ptr<float>();
   const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
+  std::vector<result<sampled_token>> drawn(answers.size(), sampled_token{});
+  at::parallel_for(
+      0, static_cast<std::int64_t>(answers.size()), 1,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (auto at = begin; at < end; ++at) {
+          const auto i = static_cast<std::size_t>(at);
+          const auto& unit = *answers[i];
+          drawn[i] = sample_token(
+              std::span{logits + i * vocabulary, vocabulary}, unit.tokens,
+              unit.request.sampling, unit.request.stream,
+              static_cast<std::int64_t>(unit.tokens.size()));
+        }
+      });
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    auto& unit = *answers[i];
-    const auto drawn = sample_token(
-        std::span{logits + i * vocabulary, vocabulary}, unit.tokens,
-        unit.request.sampling, unit.request.stream,
-        static_cast<std::int64_t>(unit.tokens.size()));
-    accept(answers[i], drawn);
+    if (drawn[i]) {
+      accept(answers[i], *std::move(drawn[i]));
+    } else {
+      of(answers[i]->urgency).remove(answers[i]);
+      fail(*answers[i], drawn[i].error());
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include "model/prefix_cache.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "config/sha256.hpp"
 
@@ -39,10 +40,13 @@ std::vector<kv_page_ref> prefix_cache::find(prefix_key& key,
   return pages;
 }
 
-void prefix_cache::put(const prefix_key& key, kv_page_ref page) {
+void prefix_cache::put(const prefix_key& key, const prefix_key& before,
+                       kv_page_ref page) {
   if (knows(key)) return;
-  entries_.push_front({key, std::move(page)});
-  index_[key] = entries_.begin();
+  const auto found = index_.find(before);
+  const auto at = found == index_.end() ? entries_.begin()
+                                        : std::next(found->second);
+  index_[key] = entries_.insert(at, {key, std::move(page)});
 }
 
 bool prefix_cache::evict() {

@@ -35,7 +35,8 @@ class prefix_cache {
   std::vector<kv_page_ref> find(prefix_key& key,
                                 std::span<const token_id> tokens);
   bool knows(const prefix_key& key) const { return index_.contains(key); }
-  void put(const prefix_key& key, kv_page_ref page);
+  /// `before` is the key of the page before it: it goes later than this one.
+  void put(const prefix_key& key, const prefix_key& before, kv_page_ref page);
 
   /// Drops the least recently used page that no sequence reads; false: none.
   bool evict();

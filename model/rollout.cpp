@@ -84,8 +84,8 @@ void rollout_batch::prefill(packed_step& step) {
   }
 }
 
-void rollout_batch::sample(language_model& model,
-                           const at::Tensor& hidden_rh) {
+result<void> rollout_batch::sample(language_model& model,
+                                   const at::Tensor& hidden_rh) {
   auto logits_rv = model.network().logits(hidden_rh).contiguous();
   auto* logits = logits_rv.data_ptr<float>();
   const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
@@ -98,13 +98,15 @@ void rollout_batch::sample(language_model& model,
         std::span{logits + at++ * vocabulary, vocabulary}, out.tokens,
         sampling_, requests_[r.request].stream,
         static_cast<std::int64_t>(out.tokens.size()));
-    out.tokens.push_back(drawn.token);
+    if (!drawn) return drawn.error();
+    out.tokens.push_back(drawn->token);
     out.ended = !sampling_.ignore_eos &&
-                std::ranges::find(ends, drawn.token) != ends.end();
+                std::ranges::find(ends, drawn->token) != ends.end();
     r.live = !out.ended && out.tokens.size() - out.answer_begin <
                                static_cast<std::size_t>(sampling_.max_tokens);
     if (!r.live) r.kv.reset();
   }
+  return {};
 }
 
 result<bool> rollout_batch::advance(
@@ -136,7 +138,9 @@ result<bool> rollout_batch::advance(
   try {
     const auto hidden_rh = model.network().forward(step);
     if (!hidden_rh) return hidden_rh.error();
-    if (decode) sample(model, *hidden_rh);
+    if (decode)
+      if (const auto drawn = sample(model, *hidden_rh); !drawn)
+        return drawn.error();
   } catch (const std::exception& e) {
     const std::string what = e.what();
     return error{ec::internal,

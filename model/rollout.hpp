@@ -67,7 +67,7 @@ class rollout_batch {
 
   void open(const language_model& model);
   void prefill(packed_step& step);
-  void sample(language_model& model, const at::Tensor& hidden_rh);
+  result<void> sample(language_model& model, const at::Tensor& hidden_rh);
 
   std::vector<rollout_request> requests_;
   sampling_options sampling_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -10,7 +11,6 @@
 
 namespace t2 {
 namespace {
-
 
 /// A uniform number in [0, 1) out of its coordinates: no state to share
 /// between rows, so a row draws the same in any batch. SplitMix64's finaliser.
@@ -27,7 +27,7 @@ double uniform(std::uint64_t seed, std::uint64_t sequence,
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
-/// Largest logit and log Σ exp, sixteen at a time.
+/// Largest logit and log Σ exp, sixteen at a time; NaN where one is not finite.
 T2_CLONES void soft_maximum(const float* x, std::size_t n, float& peak,
                             double& log_sum) {
   constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
@@ -40,12 +40,17 @@ T2_CLONES void soft_maximum(const float* x, std::size_t n, float& peak,
     for (std::size_t i = 0; i < lanes; ++i) top = std::max(top, tops[i]);
   }
   for (std::size_t i = whole; i < n; ++i) top = std::max(top, x[i]);
-  simd::f16 sums = simd::splat(0);
-  for (std::size_t i = 0; i < whole; i += lanes)
-    sums += simd::exponential(simd::load(x + i) - top);
-  double sum = static_cast<double>(simd::sum(sums));
+  // x - x is 0, and NaN of what is not finite: exponential() clamps those.
+  simd::f16 sums = simd::splat(0), strange = simd::splat(0);
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const simd::f16 v = simd::load(x + i);
+    sums += simd::exponential(v - top);
+    strange += v - v;
+  }
+  double sum = static_cast<double>(simd::sum(sums) + simd::sum(strange));
   for (std::size_t i = whole; i < n; ++i)
-    sum += std::exp(static_cast<double>(x[i] - top));
+    sum += std::exp(static_cast<double>(x[i] - top)) +
+           static_cast<double>(x[i] - x[i]);
   peak = top;
   log_sum = static_cast<double>(top) + std::log(sum);
 }
@@ -112,41 +117,125 @@ std::vector<token_likelihood> likeliest(std::span<const float> logits,
   return best;
 }
 
-/// Tokens that survive the filters, best first, with their unnormalised
-/// probabilities (the best one's is 1).
+/// (peak - x) / T of every logit and Σ e^-that, sixteen at a time.
+T2_CLONES double measure_depths(const float* x, std::size_t n, float peak,
+                                float temperature, float* depth) {
+  constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
+  const std::size_t whole = n - n % lanes;
+  simd::f16 sums = simd::splat(0);
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const simd::f16 d = (peak - simd::load(x + i)) / temperature;
+    simd::store(depth + i, d);
+    sums += simd::exponential(-d);
+  }
+  double sum = static_cast<double>(simd::sum(sums));
+  for (std::size_t i = whole; i < n; ++i) {
+    depth[i] = (peak - x[i]) / temperature;
+    sum += std::exp(-static_cast<double>(depth[i]));
+  }
+  return sum;
+}
+
+/// A token that may be drawn, with its unnormalised probability (the best one's
+/// is 1).
 struct candidate {
   token_id token;
+  float depth;  // (peak - logit) / T
   double weight;
 };
 
-std::vector<candidate> survivors(std::span<const float> logits,
+/// The logits at a temperature, best first. Most draws end among the first few,
+/// so that what lies deeper is sorted only when it is asked for.
+class ranking {
+ public:
+  ranking(std::span<const float> logits, float peak, float temperature)
+      : depths_(logits.size()),
+        total_(measure_depths(logits.data(), logits.size(), peak, temperature,
+                              depths_.data())) {}
+
+  /// Σ of all weights.
+  double total() const { return total_; }
+
+  /// Calls `take` for one token after the other, of equals the smaller id
+  /// first, until it returns false.
+  template <class F>
+  void best_first(F&& take) const {
+    std::vector<candidate> band;
+    // Below e^-40 of the best a token cannot be drawn with 53 random bits.
+    for (float from = 0; from < 40; from += 4) {
+      band.clear();
+      for (std::size_t i = 0; i < depths_.size(); ++i)
+        if (depths_[i] >= from && depths_[i] < from + 4)
+          band.push_back({static_cast<token_id>(i), depths_[i],
+                          std::exp(-static_cast<double>(depths_[i]))});
+      std::ranges::stable_sort(band, {}, &candidate::depth);
+      for (const auto& c : band)
+        if (!take(c)) return;
+    }
+  }
+
+ private:
+  std::vector<float> depths_;
+  double total_;
+};
+
+bool filters(const sampling_options& o) {
+  return o.top_k > 0 || o.top_p < 1 || o.min_p > 0;
+}
+
+/// Those that survive the filters, best first.
+std::vector<candidate> survivors(const ranking& ranked,
                                  const sampling_options& o) {
-  const double peak = *std::max_element(logits.begin(), logits.end());
-  const double temperature = o.temperature;
-  std::vector<candidate> all;
-  // Below e^-40 of the best a token cannot be drawn with 53 random bits.
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const double x = (static_cast<double>(logits[i]) - peak) / temperature;
-    if (x > -40) all.push_back({static_cast<token_id>(i), std::exp(x)});
+  std::vector<candidate> best;
+  double total = 0;
+  if (o.top_k > 0) {
+    ranked.best_first([&](const candidate& c) {
+      best.push_back(c);
+      total += c.weight;
+      return best.size() < static_cast<std::size_t>(o.top_k);
+    });
+  } else if (o.top_p < 1) {
+    total = ranked.total();
   }
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
-  });
-  if (o.top_k > 0 && all.size() > static_cast<std::size_t>(o.top_k))
-    all.resize(static_cast<std::size_t>(o.top_k));
-  if (o.top_p < 1) {
-    double total = 0;
-    for (const auto& c : all) total += c.weight;
-    double mass = 0;
-    std::size_t keep = 0;
-    while (keep < all.size() && mass < static_cast<double>(o.top_p) * total)
-      mass += all[keep++].weight;
-    all.resize(std::max<std::size_t>(1, keep));
+  std::vector<candidate> kept;
+  double mass = 0;
+  const auto take = [&](const candidate& c) {
+    if (!kept.empty() && c.weight < static_cast<double>(o.min_p)) return false;
+    kept.push_back(c);
+    mass += c.weight;
+    return o.top_p == 1 || mass < static_cast<double>(o.top_p) * total;
+  };
+  if (o.top_k == 0) {
+    ranked.best_first(take);
+  } else {
+    for (const auto& c : best)
+      if (!take(c)) break;
   }
-  if (o.min_p > 0)
-    while (all.size() > 1 && all.back().weight < static_cast<double>(o.min_p))
-      all.pop_back();
-  return all;
+  return kept;
+}
+
+/// `at`: a uniform number in [0, 1).
+token_id draw(const ranking& ranked, const sampling_options& o, double at) {
+  std::optional<token_id> best, drawn;
+  double left = 0;
+  const auto take = [&](const candidate& c) {
+    if (!best) best = c.token;
+    left -= c.weight;
+    if (left < 0) drawn = c.token;
+    return !drawn;
+  };
+  if (filters(o)) {
+    const auto kept = survivors(ranked, o);
+    for (const auto& c : kept) left += c.weight;
+    left *= at;
+    for (const auto& c : kept)
+      if (!take(c)) break;
+  } else {
+    left = at * ranked.total();
+    ranked.best_first(take);
+  }
+  // Rounding may leave a trifle beyond the last.
+  return drawn.value_or(*best);
 }
 
 }  // namespace
@@ -190,46 +279,41 @@ result<void> sampling_options::validate() const {
   return {};
 }
 
-sampled_token sample_token(std::span<float> logits, std::span<const token_id> history,
-                     const sampling_options& options, std::uint64_t sequence,
-                     std::int64_t position) {
+result<sampled_token> sample_token(std::span<float> logits,
+                                   std::span<const token_id> history,
+                                   const sampling_options& options,
+                                   std::uint64_t sequence,
+                                   std::int64_t position) {
   float peak = 0;
   double normaliser = 0;
   soft_maximum(logits.data(), logits.size(), peak, normaliser);
+  if (!std::isfinite(normaliser)) {
+    return error{ec::internal,
+                 "the model's logits: expected finite numbers, found others: "
+                 "an expert or the weights are out of range"};
+  }
   std::vector<token_likelihood> alternatives;
   if (options.top_log_probabilities > 0)
     alternatives =
         likeliest(logits, options.top_log_probabilities, normaliser);
-  const auto chosen = [&](token_id token, float logit) {
-    return sampled_token{
-        token, static_cast<float>(static_cast<double>(logit) - normaliser),
-        std::move(alternatives)};
-  };
-  const bool penalised = reshapes(options);
   std::vector<float> unfiltered;
+  const bool penalised = reshapes(options);
   if (penalised) {
     unfiltered.assign(logits.begin(), logits.end());
     reshape(logits, history, options);
+    peak = *std::ranges::max_element(logits);
   }
-  const auto original = [&](token_id token) {
-    const auto i = static_cast<std::size_t>(token);
-    return penalised ? unfiltered[i] : logits[i];
-  };
-  if (options.temperature == 0.f) {
-    if (penalised) peak = *std::max_element(logits.begin(), logits.end());
-    const auto best = static_cast<token_id>(
-        std::find(logits.begin(), logits.end(), peak) - logits.begin());
-    return chosen(best, original(best));
-  }
-  const auto candidates = survivors(logits, options);
-  double total = 0;
-  for (const auto& c : candidates) total += c.weight;
-  double left = uniform(options.seed, sequence, position) * total;
-  for (const auto& c : candidates) {
-    left -= c.weight;
-    if (left < 0) return chosen(c.token, original(c.token));
-  }
-  return chosen(candidates.back().token, original(candidates.back().token));
+  const token_id token =
+      options.temperature == 0.f
+          ? static_cast<token_id>(std::ranges::find(logits, peak) -
+                                  logits.begin())
+          : draw(ranking{logits, peak, options.temperature}, options,
+                 uniform(options.seed, sequence, position));
+  const auto i = static_cast<std::size_t>(token);
+  const float logit = penalised ? unfiltered[i] : logits[i];
+  return sampled_token{
+      token, static_cast<float>(static_cast<double>(logit) - normaliser),
+      std::move(alternatives)};
 }
 
 }  // namespace t2

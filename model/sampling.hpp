@@ -56,9 +56,12 @@ struct sampled_token {
 
 /// Draws one token. `logits` are float32 and are used as scratch; `history` is
 /// prompt and answer so far. The draw depends on (seed, sequence, position)
-/// alone, so a row gives the same tokens in any batch.
-sampled_token sample_token(std::span<float> logits, std::span<const token_id> history,
-                     const sampling_options& options, std::uint64_t sequence,
-                     std::int64_t position);
+/// alone, so a row gives the same tokens in any batch. ec::internal: a logit is
+/// not finite. Any thread.
+result<sampled_token> sample_token(std::span<float> logits,
+                                   std::span<const token_id> history,
+                                   const sampling_options& options,
+                                   std::uint64_t sequence,
+                                   std::int64_t position);
 
 }  // namespace t2

@@ -43,6 +43,26 @@ TEST(admission_queue, lets_a_flow_in_that_another_one_floods) {
   EXPECT_EQ(queue.next(), 4u);
 }
 
+TEST(admission_queue, keeps_places_for_flows_that_others_do_not_flood) {
+  admission_queue queue(1, 10);
+  ASSERT_TRUE(queue.enter(0, std::nullopt, 100));
+  ASSERT_EQ(queue.next(), 0u);
+  admission_queue::request r = 0;
+  while (queue.enter(++r, std::nullopt, 100)) {
+  }
+  EXPECT_EQ(queue.waiting(), 8u);
+  EXPECT_EQ(queue.enter(r, std::nullopt, 100).error().code, ec::busy);
+  ASSERT_TRUE(queue.enter(++r, std::nullopt, 200));
+  EXPECT_FALSE(queue.enter(r + 1, std::nullopt, 100));
+  ASSERT_TRUE(queue.enter(++r, std::nullopt, 300));
+  EXPECT_FALSE(queue.enter(r + 1, std::nullopt, 400)) << "all places are taken";
+  EXPECT_EQ(queue.next(), std::nullopt);
+  EXPECT_TRUE(queue.leave(0));
+  EXPECT_EQ(queue.next(), 1u);
+  EXPECT_FALSE(queue.enter(r + 1, std::nullopt, 100)) << "7 wait, 1 is left";
+  EXPECT_TRUE(queue.enter(r + 1, std::nullopt, 200));
+}
+
 TEST(admission_queue, is_busy_once_as_many_wait_as_may) {
   admission_queue queue(1, 2);
   ASSERT_TRUE(queue.enter(1, std::nullopt));

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <future>
 #include <mutex>
+#include <thread>
 
 #include "actors/client_state.hpp"
 #include "actors/front_desk.hpp"
@@ -245,6 +246,7 @@ TEST_F(client_with_a_real_model, reports_what_its_engine_has_done) {
   EXPECT_GT(after->steps, 0u);
   EXPECT_EQ(after->running, 0);
   EXPECT_EQ(after->step_sequences.size(), after->step_bounds.size() + 1);
+  EXPECT_EQ(after->sequences, after->steps) << "one alone";
   std::vector<std::string> plans;
   for (const auto& [plan, steps] : after->plan_steps) plans.push_back(plan);
   EXPECT_NE(std::ranges::find(plans, "base"), plans.end());
@@ -418,6 +420,16 @@ TEST_F(client_with_a_real_model, lets_a_running_answer_end_when_it_stops) {
   const auto late = asking(c, short_query()).wait();
   ASSERT_FALSE(late.last);
   EXPECT_EQ(late.last.error().code, ec::unavailable);
+}
+
+TEST_F(client_with_a_real_model, stops_on_any_thread_however_many_calls_wait) {
+  client& c = start();
+  std::atomic<int> ends{0};
+  constexpr int calls = 3000;  // more than the front desk takes at once
+  for (int i = 0; i < calls; ++i)
+    c.statistics([&ends](const result<engine_report>&) { ++ends; });
+  std::thread([&c] { c.stop(0s); }).join();
+  EXPECT_EQ(ends, calls);
 }
 
 TEST_F(client_with_a_real_model, cancels_running_answers_after_the_grace) {

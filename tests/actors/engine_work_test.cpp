@@ -1,5 +1,6 @@
 #include "actors/engine_work.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -107,6 +108,28 @@ TEST_F(work_of_an_engine, ends_cancelled_work_once_and_frees_its_ticket) {
   ASSERT_EQ(ends.size(), 2u);
   ASSERT_TRUE(ends[1]);
   EXPECT_EQ(ends[1]->answer_tokens, 5);
+}
+
+TEST_F(work_of_an_engine, leaves_nothing_of_a_batch_that_has_failed) {
+  const auto layout =
+      std::make_shared<svf_layout>(engine_.model().config(), svf_targets::all);
+  generation_request whole;
+  whole.prompt = {1, 300, 301, 302};
+  whole.sampling.max_tokens = 200;
+  whole.sampling.ignore_eos = true;
+  generation_request wild = whole;
+  wild.delta = *singular_delta::make(
+      layout, *engine_.model().singular_values(*layout) * 1e19);
+  std::vector<result<search_answers_ref>> ends;
+  work_.generate(engine_, 3, {whole, wild, whole}, note(ends));
+  while (ends.empty() && engine_.step()) {
+  }
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].error().code, ec::internal);
+  EXPECT_FALSE(engine_.idle());
+  work_.drop_left_over(engine_);
+  EXPECT_TRUE(engine_.idle());
+  EXPECT_EQ(ends.size(), 1u);
 }
 
 TEST_F(work_of_an_engine, refuses_a_ticket_that_is_in_use) {

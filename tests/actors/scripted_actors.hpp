@@ -101,6 +101,7 @@ std::shared_ptr<const stream_sink<Part, Final>> listen(
 }
 
 struct engine_script {
+  std::shared_ptr<language_model> model;  // on its card; may be null
   std::optional<error> load_failure;
   bool loading = false;  // the card comes with the next step_atom
   std::vector<answer_request_ref> answers;  // asked for, oldest first
@@ -117,8 +118,9 @@ struct engine_debts {
   std::vector<kept_promise<ready_mixture>> mixings;
 };
 
-inline model_card_ref scripted_card() {
+inline model_card_ref scripted_card(const engine_script& script) {
   model_card card;
+  card.model = script.model;
   card.base = {.fingerprint = std::string(64, 'a'), .name = "scripted"};
   return std::make_shared<const model_card>(card);
 }
@@ -129,7 +131,7 @@ inline generation_engine_actor::behavior_type scripted_engine(
     engine_script* script) {
   const auto card = [script]() -> result<model_card_ref> {
     if (script->load_failure) return *script->load_failure;
-    return scripted_card();
+    return scripted_card(*script);
   };
   return {
       [=](card_atom) -> caf::result<model_card_ref> {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <utility>
+
 #include "tests/actors/scripted_actors.hpp"
 
 namespace t2 {
@@ -160,7 +163,7 @@ TEST_F(dispatcher, answers_a_query_for_the_base_under_no_mixture) {
 TEST_F(dispatcher, registers_the_base_in_the_store_when_the_model_is_loaded) {
   start();
   ASSERT_EQ(store_.bases.size(), 1u);
-  EXPECT_EQ(store_.bases[0].fingerprint, scripted_card()->base.fingerprint);
+  EXPECT_EQ(store_.bases[0].fingerprint, scripted_card({})->base.fingerprint);
 }
 
 TEST_F(dispatcher, makes_a_mixture_once_and_then_has_it_in_memory) {
@@ -422,11 +425,11 @@ TEST_F(dispatcher, tells_callers_that_the_engine_died_and_goes_on_with_the_next)
   ask(running[0]);
   ask(running[1]);
   ask(waiting);
-  // Its promises end with it, and the next query meets a dead actor.
+  // The supervisor's word of it comes after the errors of what ran.
   kill(engine_actor_);
   EXPECT_EQ(running[0].code(), ec::unavailable);
   EXPECT_EQ(running[1].code(), ec::unavailable);
-  EXPECT_EQ(waiting.ends(), 1u);
+  EXPECT_EQ(waiting.ends(), 0u) << "it does not follow them";
 
   engine_actor_ = generation_engine_actor{};
   introduce();
@@ -437,7 +440,69 @@ TEST_F(dispatcher, tells_callers_that_the_engine_died_and_goes_on_with_the_next)
   everybody_.push_back(caf::actor_cast<caf::actor>(engine_actor_));
   introduce();
   step();
+  EXPECT_EQ(waiting.finals.size(), 1u);
   EXPECT_EQ(patient.finals.size(), 1u);
+}
+
+TEST_F(dispatcher, waits_a_moment_after_a_part_has_failed) {
+  store_.labels = {"code"};
+  start();
+  kill(classifier_actor_);
+  answer_ear lost, next;
+  ask(lost, "auto");
+  EXPECT_EQ(lost.code(), ec::unavailable);
+  ask(next);
+  EXPECT_TRUE(engine_.answers.empty());
+  pass(100ms);
+  EXPECT_EQ(engine_.answers.size(), 1u);
+  step();
+  EXPECT_EQ(next.finals.size(), 1u);
+}
+
+TEST_F(dispatcher, survives_an_engine_that_dies_before_the_labels_are_known) {
+  route_plan undecided = plan_of("base");
+  undecided.route.task = "new";
+  store_.routes["new"] = undecided;
+  store_.labels = {"code"};
+  start();
+  answer_ear ear;
+  query q;
+  q.prompt = "hello";
+  q.target = "new";
+  caf::anon_send(dispatcher_, ask_atom_v, ++last_,
+                 query_ref(std::make_shared<query>(q)), listen(ear));
+  scheduler_.run_once();  // the dispatcher has asked the store for the route
+  peers now;
+  now.store = store_actor_;
+  now.classifier = classifier_actor_;
+  now.dispatcher = dispatcher_;
+  caf::anon_send(dispatcher_, peers_atom_v,
+                 peers_ref(std::make_shared<const peers>(now)));
+  run();
+  EXPECT_EQ(ear.code(), ec::unavailable);
+}
+
+TEST_F(dispatcher, takes_labels_from_pass_1_alone) {
+  start();
+  answer_ear ear;
+  ask(ear, "label:anything");
+  EXPECT_EQ(ear.code(), ec::not_found);
+  EXPECT_TRUE(store_.asked_routes.empty());
+}
+
+TEST_F(dispatcher, keeps_one_timer_however_the_deadlines_come) {
+  options_.deadline = 300s;
+  start();
+  std::deque<answer_ear> ears;
+  ticket kept = ask(ears.emplace_back());
+  for (int round = 0; round < 100; ++round) {
+    const ticket brief = ask(ears.emplace_back(), "base", 1.0);
+    tell(dispatcher_, cancel_atom_v, brief);
+    const ticket next = ask(ears.emplace_back());
+    tell(dispatcher_, cancel_atom_v, std::exchange(kept, next));
+    pass(1500ms);
+  }
+  EXPECT_LE(scheduler_.clock().schedule().size(), 4u);
 }
 
 TEST_F(dispatcher, leaves_no_caller_without_an_answer_when_it_dies) {

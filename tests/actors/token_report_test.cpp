@@ -68,6 +68,17 @@ TEST(token_report, tells_every_token_with_its_bytes_and_its_place) {
   EXPECT_EQ(got.tokens.back().text_offset, 24);
 }
 
+// A model may have more rows than its tokenizer has tokens.
+TEST(token_report, a_row_without_a_token_has_no_text) {
+  const auto ids = *words()->encode("Once upon", false);
+  auto padded = ids;
+  padded.insert(padded.begin() + 1, words()->vocab_size() + 3);
+  const auto got = run(padded, {});
+  EXPECT_EQ(got.text, run(ids, {}).text);
+  ASSERT_EQ(got.tokens.size(), padded.size());
+  EXPECT_EQ(got.tokens[1].bytes, "");
+}
+
 TEST(token_report, tells_nothing_behind_a_stop_text) {
   const auto ids = *words()->encode("Once upon a time there was a cat", false);
   const auto got = run(ids, {" time"});

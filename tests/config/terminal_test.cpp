@@ -23,7 +23,7 @@ TEST(terminal, tells_a_terminal_from_a_pipe) {
   close(ends[0]);
   close(ends[1]);
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  ASSERT_GE(terminal, 0);
+  if (terminal < 0) GTEST_SKIP() << "no terminal here: is /dev/pts mounted?";
   EXPECT_TRUE(is_terminal(terminal));
   close(terminal);
 }

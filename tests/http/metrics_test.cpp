@@ -32,7 +32,7 @@ TEST(metrics_text, a_histogram_counts_up_to_its_bounds) {
   const std::vector<double> bounds{1, 2.5};
   const std::vector<std::uint64_t> counts{3, 0, 4};
   const double sum = 40;
-  out.histogram(bounds, counts, &sum);
+  out.histogram(bounds, counts, sum);
   EXPECT_EQ(out.text(),
             "# HELP size Sizes\n# TYPE size histogram\n"
             "size_bucket{le=\"1\"} 3\nsize_bucket{le=\"2.5\"} 3\n"

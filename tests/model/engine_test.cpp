@@ -671,6 +671,115 @@ TEST_F(engine_on_stories, flows_share_what_a_step_can_read) {
   for (const auto& h : flood) EXPECT_EQ(h.ends, 1);
 }
 
+// Thirty pages that short answers of one flow always keep full.
+TEST_F(engine_on_stories, a_long_prompt_starts_among_short_ones_for_ever) {
+  const kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  for (const std::uint64_t flow : {1u, 2u}) {
+    engine e{model_, {.kv_bytes = 30 * pool.page_bytes(), .max_sequences = 9}};
+    int running = 0, asked = 0;
+    const auto keep_it_full = [&] {
+      while (running < 8) {
+        generation_request r;
+        for (int i = 0; i < 17; ++i)
+          r.prompt.push_back(300 + (asked * 7 + i) % 200);
+        r.sampling.max_tokens = 20 + asked++ % 7;
+        r.sampling.ignore_eos = true;
+        r.flow = 1;
+        r.on_event = [&](const generation_event& event) {
+          running -= event.finished || event.failure;
+        };
+        ASSERT_TRUE(e.submit(r));
+        ++running;
+      }
+    };
+    for (int i = 0; i < 10; ++i) {
+      keep_it_full();
+      e.step();
+    }
+    generation_request r;
+    for (int i = 0; i < 200; ++i) r.prompt.push_back(300 + i % 200);
+    r.sampling.max_tokens = 1;
+    r.flow = flow;
+    heard h;
+    listen(r, h);
+    ASSERT_TRUE(e.submit(std::move(r)));
+    int steps = 0;
+    while (h.ends == 0 && ++steps < 200) {
+      keep_it_full();
+      e.step();
+    }
+    EXPECT_EQ(h.finished, finish_reason::length) << flow;
+    while (running > 0) e.step();
+  }
+}
+
+TEST_F(engine_on_stories, logits_that_overflow_end_their_answer_alone) {
+  const auto layout =
+      std::make_shared<svf_layout>(model_->config(), svf_targets::all);
+  const auto s = *model_->singular_values(*layout);
+  const auto wild = *singular_delta::make(layout, s * 1e19);
+  for (const float temperature : {0.f, 1.f}) {
+    engine e{model_, {}};
+    std::vector<heard> all(3);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      auto r = request("Once upon a time", i == 1 ? wild : delta_ref{});
+      r.sampling.temperature = temperature;
+      listen(r, all[i]);
+      ASSERT_TRUE(e.submit(std::move(r)));
+    }
+    while (e.step()) {
+    }
+    EXPECT_FALSE(all[0].failure);
+    EXPECT_FALSE(all[2].failure);
+    ASSERT_TRUE(all[1].failure);
+    EXPECT_EQ(all[1].failure->code, ec::internal);
+    EXPECT_EQ(all[1].ends, 1);
+  }
+}
+
+TEST_F(engine_on_stories, searches_read_no_page_that_was_truncated) {
+  const auto delta = random_delta(3);
+  const auto likelihoods = [&](engine& e, priority urgency) {
+    auto r = request("Once upon a time there was a little girl named Lily. She "
+                     "loved to play with her big red ball in the park", delta);
+    r.urgency = urgency;
+    r.sampling.max_tokens = 6;
+    r.sampling.ignore_eos = true;
+    std::vector<float> found;
+    r.on_event = [&](const generation_event& event) {
+      for (const auto& t : event.tokens) found.push_back(t.log_probability);
+    };
+    EXPECT_TRUE(e.submit(std::move(r)));
+    while (e.step()) {
+    }
+    return found;
+  };
+  const engine_options options{.dense_bytes = 0, .delta_rank = 2};
+  engine alone{model_, options}, after{model_, options};
+  const auto expected = likelihoods(alone, priority::background);
+  EXPECT_NE(likelihoods(after, priority::live), expected);
+  EXPECT_EQ(likelihoods(after, priority::background), expected);
+}
+
+TEST_F(engine_on_stories, the_end_of_a_prompt_is_forgotten_before_its_beginning) {
+  const kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
+  engine e{model_, {.kv_bytes = 20 * pool.page_bytes()}};
+  const auto cached = [&](int seed, int tokens) {
+    generation_request r;
+    for (int i = 0; i < tokens; ++i)
+      r.prompt.push_back(300 + i * seed % 197);
+    r.sampling.max_tokens = 1;
+    const auto before = e.statistics().prompt_tokens_cached;
+    EXPECT_TRUE(e.submit(r));
+    while (e.step()) {
+    }
+    return e.statistics().prompt_tokens_cached - before;
+  };
+  cached(1, 15 * 16 + 1);  // fifteen whole pages are kept
+  cached(3, 5 * 16 + 1);   // one of them has to go
+  EXPECT_EQ(cached(1, 15 * 16 + 1), 14u * 16);
+}
+
 TEST_F(engine_on_stories, an_answer_that_can_never_fit_is_refused) {
   engine_options tiny;
   tiny.kv_bytes = 1000;
