@@ -5,17 +5,11 @@
 #include <utility>
 #include <variant>
 
+#include "actors/common_errors.hpp"
 #include "actors/expert_pool_job.hpp"
 #include "actors/function_job.hpp"
 
 namespace t2 {
-namespace {
-
-constexpr const char* store_name = "the expert store";
-constexpr const char* engine_name = "the generation engine";
-
-}  // namespace
-
 adaptation_search_state::~adaptation_search_state() {
   if (assignment_.others && assignment_.others->engine) {
     caf::anon_send(assignment_.others->engine, cancel_atom_v, assignment_.id);

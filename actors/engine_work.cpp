@@ -3,19 +3,15 @@
 #include <exception>
 #include <utility>
 
+#include "actors/common_errors.hpp"
 #include "actors/expert_pool_job.hpp"
 #include "actors/token_report.hpp"
 #include "adaptation/prompting.hpp"
+#include "config/first_line.hpp"
 #include "model/language_model.hpp"
 
 namespace t2 {
 namespace {
-
-error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
-
-error late() {
-  return {ec::deadline, "the deadline passed before the answer was complete"};
-}
 
 error wordless(const language_model& model) {
   return {ec::invalid_argument,
@@ -59,9 +55,7 @@ class guarded_job : public engine_job {
     try {
       return job_->advance(model);
     } catch (const std::exception& e) {
-      const std::string what = e.what();
-      outcome = error{ec::internal,
-                      "a job failed: " + what.substr(0, what.find('\n'))};
+      outcome = error{ec::internal, "a job failed: " + first_line(e.what())};
       return false;
     }
   }
@@ -115,10 +109,10 @@ class part_stream {
     }
     if (!event.finished) return std::nullopt;
     if (*event.finished == finish_reason::cancelled) {
-      return result<answer_part>(cancelled());
+      return result<answer_part>(cancelled_error());
     }
     if (*event.finished == finish_reason::deadline) {
-      return result<answer_part>(late());
+      return result<answer_part>(late_error());
     }
     answer_part last = counted(event);
     last.finish_reason = std::string(to_string(*event.finished));
@@ -293,7 +287,7 @@ void engine_work::generate(engine& on, ticket t,
       if (event.failure) return (*finish)(*event.failure);
       if (!event.finished) return;
       if (*event.finished == finish_reason::cancelled) {
-        return (*finish)(cancelled());
+        return (*finish)(cancelled_error());
       }
       if (--gathered->missing > 0) return;
       (*finish)(std::make_shared<const std::vector<search_answer>>(
@@ -333,14 +327,13 @@ void engine_work::mix(ticket t, mixing_request_ref request,
 bool engine_work::advance_mixing(language_model& model) {
   if (mixings_.empty()) return false;
   const auto current = mixings_.front();
-  result<ready_mixture> outcome = cancelled();
+  result<ready_mixture> outcome = cancelled_error();
   try {
     if (current->pool.advance(model)) return true;
     outcome = current->outcome();
   } catch (const std::exception& e) {
-    const std::string what = e.what();
-    outcome = error{ec::internal, "making a mixture failed: " +
-                                      what.substr(0, what.find('\n'))};
+    outcome =
+        error{ec::internal, "making a mixture failed: " + first_line(e.what())};
   }
   mixings_.pop_front();
   current->done(std::move(outcome));
@@ -355,7 +348,7 @@ void engine_work::cancel(engine& on, ticket t) {
   const auto ended = items_.extract(t);
   if (ended.empty()) return;
   std::erase_if(mixings_, [&](const auto& m) { return m->id == t; });
-  ended.mapped().fail(cancelled());
+  ended.mapped().fail(cancelled_error());
   for (const sequence_id id : ended.mapped().sequences) on.cancel(id);
 }
 

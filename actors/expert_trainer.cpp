@@ -5,13 +5,11 @@
 #include <chrono>
 #include <utility>
 
+#include "actors/common_errors.hpp"
 #include "model/language_model.hpp"
 
 namespace t2 {
 namespace {
-
-constexpr const char* store_name = "the expert store";
-constexpr const char* engine_name = "the generation engine";
 
 std::function<void(const training_progress&)> reporting(train_sink_ref sink) {
   const auto begin = std::chrono::steady_clock::now();

@@ -5,7 +5,9 @@
 #include <exception>
 #include <utility>
 
+#include "actors/common_errors.hpp"
 #include "actors/kept_promise.hpp"
+#include "config/first_line.hpp"
 #include "config/logging.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
@@ -13,12 +15,10 @@
 namespace t2 {
 namespace {
 
-constexpr const char* who = "the generation engine";
-
 /// A callback that keeps the promise of the request being handled.
 template <class T>
 engine_work::answer_to<T> answering(caf::typed_response_promise<T> promise) {
-  auto kept = std::make_shared<kept_promise<T>>(std::move(promise), who);
+  auto kept = std::make_shared<kept_promise<T>>(std::move(promise), engine_name);
   return [kept](result<T> outcome) { kept->keep(std::move(outcome)); };
 }
 
@@ -104,8 +104,7 @@ void generation_engine_state::step() {
 
 void generation_engine_state::fail(const std::string& why) {
   const error failure{ec::unavailable,
-                      std::string(who) + " failed: " +
-                          why.substr(0, why.find('\n'))};
+                      engine_name + (" failed: " + first_line(why))};
   log(log_level::error, failure.message);
   work_.fail_all(failure);
   self_->quit(to_caf(failure));

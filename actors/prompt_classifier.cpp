@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/common_errors.hpp"
 #include "actors/internal_ticket.hpp"
 
 namespace t2 {
 namespace {
 
-constexpr const char* engine_name = "the generation engine";
 constexpr std::size_t kept_tables = 4;
 
 scoring_request_ref to_request(classification_rows rows) {
@@ -140,8 +140,7 @@ prompt_classifier_state::make_behavior() {
           -> caf::result<classification> {
         if (failure_) return to_caf(*failure_);
         if (!engine_) {
-          return to_caf(error{ec::unavailable, std::string(engine_name) +
-                                                   " is being restarted"});
+          return to_caf(down_error(engine_name));
         }
         const auto promise = self_->make_response_promise<classification>();
         take(std::make_shared<pending>(

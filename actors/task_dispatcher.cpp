@@ -7,26 +7,18 @@
 #include <functional>
 #include <utility>
 
+#include "actors/common_errors.hpp"
 #include "actors/internal_ticket.hpp"
 #include "config/logging.hpp"
 
 namespace t2 {
 namespace {
 
-constexpr const char* store_name = "the expert store";
-constexpr const char* engine_name = "the generation engine";
 constexpr const char* classifier_name = "the prompt classifier";
 constexpr const char* search_name = "the search";
 constexpr std::chrono::milliseconds hold_time{100};
 
 error stopping() { return {ec::unavailable, "t2 is stopping"}; }
-error cancelled() { return {ec::cancelled, "cancelled by the caller"}; }
-error down(const char* whom) {
-  return {ec::unavailable, std::string(whom) + " is being restarted"};
-}
-error late() {
-  return {ec::deadline, "the deadline passed before the answer was complete"};
-}
 
 /// Queries for one target share what there is with those for another; versions
 /// of an expert are one.
@@ -258,11 +250,11 @@ void task_dispatcher_state::make_mixture(const std::string& key,
       mixture_made(key, from_caf(e, whom));
     };
   };
-  if (!peers_->store) return mixture_made(key, down(store_name));
+  if (!peers_->store) return mixture_made(key, down_error(store_name));
   self_->request(peers_->store, caf::infinite, load_atom_v, recipe)
       .then(
           [this, key, recipe, fail](const expert_versions_ref& versions) {
-            if (!peers_->engine) return mixture_made(key, down(engine_name));
+            if (!peers_->engine) return mixture_made(key, down_error(engine_name));
             self_->request(peers_->engine, caf::infinite, mix_atom_v,
                            internal_ticket(),
                            mixing_request_ref(std::make_shared<mixing_request>(
@@ -332,7 +324,7 @@ void task_dispatcher_state::hold() {
 }
 
 void task_dispatcher_state::part_is_down(ticket t, const char* whom) {
-  end(t, down(whom));
+  end(t, down_error(whom));
 }
 
 void task_dispatcher_state::give_up(ticket t, const error& why) {
@@ -365,7 +357,7 @@ void task_dispatcher_state::expire() {
   const steady_time now = self_->clock().now();
   armed_.erase(armed_.begin(), armed_.upper_bound(now));
   for (const ticket t : queue_->expire(now)) {
-    give_up(t, late());
+    give_up(t, late_error());
   }
   arm();
 }
@@ -463,10 +455,10 @@ void task_dispatcher_state::fail_adaptation(ticket t, const error& why) {
 }
 
 void task_dispatcher_state::leave_adaptation(ticket t) {
-  fail_adaptation(t, cancelled());
+  fail_adaptation(t, cancelled_error());
   const auto left = searches_.leave(t);
   if (!left) return;
-  left->waiter->finish(cancelled());
+  left->waiter->finish(cancelled_error());
   if (!left->last) return;
   const auto searcher = searchers_.extract(left->key);
   if (!searcher.empty()) {
@@ -530,16 +522,16 @@ void task_dispatcher_state::loaded(const model_card_ref& card) {
 }
 
 void task_dispatcher_state::cancel_all() {
-  for (const auto t : queue_->all()) give_up(t, cancelled());
+  for (const auto t : queue_->all()) give_up(t, cancelled_error());
   std::vector<ticket> asked;
   for (const auto& [t, a] : asked_) asked.push_back(t);
-  for (const ticket t : asked) fail_adaptation(t, cancelled());
+  for (const ticket t : asked) fail_adaptation(t, cancelled_error());
   for (const auto& key : searches_.keys()) {
     const auto searcher = searchers_.extract(key);
     if (!searcher.empty()) {
       self_->send_exit(searcher.mapped(), caf::exit_reason::user_shutdown);
     }
-    for (const auto& sink : searches_.land(key)) sink->finish(cancelled());
+    for (const auto& sink : searches_.land(key)) sink->finish(cancelled_error());
   }
   check_drained();
 }
@@ -566,7 +558,7 @@ task_dispatcher_actor::behavior_type task_dispatcher_state::make_behavior(
             key, [&](const adapt_sink_ref& sink) { sink->part(p); });
       },
       [this](cancel_atom, ticket t) {
-        give_up(t, cancelled());
+        give_up(t, cancelled_error());
         leave_adaptation(t);
       },
       [this](forget_atom) { routes_.forget(); },

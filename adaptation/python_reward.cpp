@@ -9,6 +9,7 @@
 #include "adaptation/python_harness.hpp"
 #include "adaptation/python_program.hpp"
 #include "adaptation/worker_threads.hpp"
+#include "config/first_line.hpp"
 
 namespace t2 {
 namespace {
@@ -28,7 +29,7 @@ result<sandbox> open_with_python() {
   if (tried->status != 0)
     return error{ec::unavailable,
                  "sandbox: expected python3 in /usr/bin, found: " +
-                     tried->err.substr(0, tried->err.find('\n'))};
+                     first_line(tried->err)};
   return opened;
 }
 

@@ -108,6 +108,17 @@ struct engine::state {
   void run(std::vector<chunk> chunks);
   void fail_all(const std::vector<chunk>& chunks, const error& failure);
   void advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh);
+  /// Which of a step's hidden states are read, and what for.
+  struct wanted_rows {
+    std::vector<std::shared_ptr<answer_unit>> answers;
+    std::vector<std::int64_t> answer_rows;   // one each
+    std::vector<std::int64_t> score_rows;
+    std::vector<std::int64_t> scored_under;  // each target's, in score_rows
+    std::vector<token_id> targets;
+    std::vector<row_score*> scores;          // one for each target
+  };
+  wanted_rows move_on(const std::vector<chunk>& chunks);
+  void tell_scores(const std::vector<chunk>& chunks);
   void sample_all(const std::vector<std::shared_ptr<answer_unit>>& answers,
                   const at::Tensor& hidden_rh);
   void accept(const std::shared_ptr<answer_unit>& unit, sampled_token drawn);

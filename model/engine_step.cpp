@@ -9,6 +9,7 @@
 #include <ranges>
 #include <utility>
 
+#include "config/first_line.hpp"
 #include "model/engine_state.hpp"
 #include "model/transformer.hpp"
 
@@ -68,9 +69,8 @@ void engine::state::run(std::vector<chunk> chunks) {
     advance(chunks, *hidden);
   } catch (const std::exception& e) {
     // Out of memory, or a library's refusal: its first line.
-    const std::string what = e.what();
-    fail_all(chunks, {ec::internal,
-                      "engine step failed: " + what.substr(0, what.find('\n'))});
+    fail_all(chunks,
+             {ec::internal, "engine step failed: " + first_line(e.what())});
   }
 }
 
@@ -78,70 +78,80 @@ void engine::state::fail_all(const std::vector<chunk>& chunks, const error& fail
   for (const auto& c : chunks) fail_owner(*c.unit, failure);
 }
 
-void engine::state::advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh) {
-  std::vector<std::int64_t> answer_rows, score_rows;
-  std::vector<std::int64_t> scored_under;  // row of score_rows, each target's
-  std::vector<std::shared_ptr<answer_unit>> answers;
-  std::vector<row_score*> scored;  // of the chunks' requests
-  std::vector<token_id> targets;
+void engine::state::advance(const std::vector<chunk>& chunks,
+                            const at::Tensor& hidden_rh) {
+  auto wanted = move_on(chunks);
+  count_step(chunks);
+  if (!wanted.scores.empty()) {
+    const auto log_p = model->network().log_probabilities(
+        pick(hidden_rh, wanted.score_rows), wanted.scored_under,
+        wanted.targets);
+    for (std::size_t i = 0; i < wanted.scores.size(); ++i)
+      wanted.scores[i]->log_probabilities.push_back(log_p[i]);
+    tell_scores(chunks);
+  }
+  for (const auto& [unit, count] : chunks)
+    if (dynamic_cast<prefix_unit*>(unit.get()) && unit->pending() == 0)
+      of(unit->urgency).remove(unit);
+  if (!wanted.answers.empty())
+    sample_all(wanted.answers, pick(hidden_rh, wanted.answer_rows));
+}
+
+/// Notes that the chunks are computed, and what their hidden states are for.
+engine::state::wanted_rows engine::state::move_on(
+    const std::vector<chunk>& chunks) {
+  wanted_rows wanted;
   std::int64_t row = 0;
+  const auto score = [&](row_score& into, token_id target) {
+    wanted.scored_under.push_back(
+        static_cast<std::int64_t>(wanted.score_rows.size()));
+    wanted.targets.push_back(target);
+    wanted.scores.push_back(&into);
+  };
   for (const auto& [unit, count] : chunks) {
     const auto first = unit->computed;
     auto writing = std::dynamic_pointer_cast<answer_unit>(unit);
     if (writing) count_prompt(*writing);
     unit->computed += count;
     if (writing) keep_pages(*writing);
-    auto score = std::dynamic_pointer_cast<score_unit>(unit);
+    const auto* scored = dynamic_cast<const score_unit*>(unit.get());
     const auto* prompt = dynamic_cast<const prefix_unit*>(unit.get());
     for (auto p = first; p < unit->computed; ++p) {
       if (!unit->wants(p)) continue;
       if (writing) {
-        answers.push_back(writing);
-        answer_rows.push_back(row);
-      } else if (score) {
-        scored_under.push_back(static_cast<std::int64_t>(score_rows.size()));
-        targets.push_back(score->token_after(p));
-        scored.push_back(&score->request->scores[score->index]);
-        score_rows.push_back(row);
+        wanted.answers.push_back(writing);
+        wanted.answer_rows.push_back(row);
+      } else if (scored) {
+        score(scored->request->scores[scored->index], scored->token_after(p));
+        wanted.score_rows.push_back(row);
       } else if (prompt) {
-        for (const auto& first_token : prompt->firsts) {
-          scored_under.push_back(
-              static_cast<std::int64_t>(score_rows.size()));
-          targets.push_back(first_token.token);
-          scored.push_back(&prompt->request->scores[first_token.row]);
-        }
-        score_rows.push_back(row);
+        for (const auto& [of_row, token, whole] : prompt->firsts)
+          score(prompt->request->scores[of_row], token);
+        wanted.score_rows.push_back(row);
       }
       ++row;
     }
-    if (score) counters.scored_tokens += static_cast<std::uint64_t>(count);
+    if (scored) counters.scored_tokens += static_cast<std::uint64_t>(count);
     else if (count == 1 && writing && writing->answer_tokens() > 0)
       ++counters.decode_tokens;
     else counters.prefill_tokens += static_cast<std::uint64_t>(count);
   }
-  count_step(chunks);
-  if (!scored.empty()) {
-    const auto log_p = model->network().log_probabilities(
-        pick(hidden_rh, score_rows), scored_under, targets);
-    for (std::size_t i = 0; i < scored.size(); ++i)
-      scored[i]->log_probabilities.push_back(log_p[i]);
-    for (const auto& [unit, count] : chunks) {
-      if (unit->pending() > 0) continue;
-      if (auto* score = dynamic_cast<score_unit*>(unit.get())) {
-        of(unit->urgency).remove(unit);
-        finish_row(*score->request);
-      } else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get())) {
-        if (std::exchange(prompt->told, true)) continue;
-        for (const auto& first_token : prompt->firsts)
-          if (first_token.whole) finish_row(*prompt->request);
-      }
+  return wanted;
+}
+
+/// Ends texts that are scored, and requests whose last text that was.
+void engine::state::tell_scores(const std::vector<chunk>& chunks) {
+  for (const auto& [unit, count] : chunks) {
+    if (unit->pending() > 0) continue;
+    if (auto* scored = dynamic_cast<score_unit*>(unit.get())) {
+      of(unit->urgency).remove(unit);
+      finish_row(*scored->request);
+    } else if (auto* prompt = dynamic_cast<prefix_unit*>(unit.get())) {
+      if (std::exchange(prompt->told, true)) continue;
+      for (const auto& first_token : prompt->firsts)
+        if (first_token.whole) finish_row(*prompt->request);
     }
   }
-  for (const auto& [unit, count] : chunks)
-    if (dynamic_cast<prefix_unit*>(unit.get()) && unit->pending() == 0)
-      of(unit->urgency).remove(unit);
-  if (!answers.empty())
-    sample_all(answers, pick(hidden_rh, answer_rows));
 }
 
 void engine::state::count_prompt(answer_unit& unit) {

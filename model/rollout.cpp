@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "config/first_line.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 
@@ -142,9 +143,7 @@ result<bool> rollout_batch::advance(
       if (const auto drawn = sample(model, *hidden_rh); !drawn)
         return drawn.error();
   } catch (const std::exception& e) {
-    const std::string what = e.what();
-    return error{ec::internal,
-                 "rollout failed: " + what.substr(0, what.find('\n'))};
+    return error{ec::internal, "rollout failed: " + first_line(e.what())};
   }
   return true;
 }

@@ -19,6 +19,8 @@
 #include <string>
 #include <utility>
 
+#include "config/first_line.hpp"
+
 namespace t2 {
 namespace {
 
@@ -205,8 +207,7 @@ result<checked_svd> decompose_checked(const at::Tensor& w_mn,
       if (out.quality.acceptable()) return out;
     } catch (const std::exception& problem) {
       // LAPACK that does not converge, or no memory: one line of it.
-      trouble = problem.what();
-      trouble = trouble.substr(0, trouble.find('\n'));
+      trouble = first_line(problem.what());
     }
   }
   return error{ec::internal, "svd: expected an accurate decomposition of " +

@@ -8,6 +8,7 @@
 #include <exception>
 #include <string>
 
+#include "config/first_line.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 
@@ -123,9 +124,7 @@ result<training_loss> trainer_model::run_all(
       run(rows, chosen, with_gradient, out);
     if (with_gradient) out.gradient = linears_->gradient();
   } catch (const std::exception& e) {
-    const std::string what = e.what();
-    return error{ec::internal,
-                 "training step failed: " + what.substr(0, what.find('\n'))};
+    return error{ec::internal, "training step failed: " + first_line(e.what())};
   }
   return out;
 }
