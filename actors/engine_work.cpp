@@ -1,5 +1,6 @@
 #include "actors/engine_work.hpp"
 
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -187,18 +188,38 @@ std::optional<engine_work::answer_to<T>> engine_work::begin(
   };
 }
 
-void engine_work::answer(engine& on, ticket t, const answer_request& request,
+void engine_work::answer(ticket t, const answer_request_ref& request,
                          answer_to<answer_part> done) {
-  const auto finish = begin(t, std::move(done));
-  if (!finish) return;
-  if (request.question.reference) return weigh(on, t, request, *finish);
+  if (const auto finish = begin(t, std::move(done)))
+    unopened_.push_back({t, request, *finish});
+}
+
+void engine_work::open_answers(engine& on) {
+  constexpr std::chrono::milliseconds slice{5};
+  const auto& now = on.options().now;
+  const auto begun = now();
+  while (!unopened_.empty() && now() - begun < slice) {
+    const auto [t, request, finish] = std::move(unopened_.front());
+    unopened_.pop_front();
+    if (request->deadline && *request->deadline <= now()) {
+      finish(late_error());
+    } else if (request->question.reference) {
+      weigh(on, t, *request, finish);
+    } else {
+      open(on, t, *request, finish);
+    }
+  }
+}
+
+void engine_work::open(engine& on, ticket t, const answer_request& request,
+                       const answer_to<answer_part>& finish) {
   const query& question = request.question;
   auto prompt = ids_of(on.model(), question);
-  if (!prompt) return (*finish)(prompt.error());
+  if (!prompt) return finish(prompt.error());
   if (const auto fits = check_bias(on.model(), question.sampling); !fits)
-    return (*finish)(fits.error());
+    return finish(fits.error());
   if ((question.report_tokens || question.echo) && !on.model().text()) {
-    return (*finish)(wordless(on.model()));
+    return finish(wordless(on.model()));
   }
   auto stream = std::make_shared<part_stream>(request, on.model());
   sampling_options sampling = question.sampling;
@@ -212,14 +233,14 @@ void engine_work::answer(engine& on, ticket t, const answer_request& request,
        .stream = question.stream,
        .flow = request.flow,
        .on_event = [stream, finish](const generation_event& event) {
-         if (auto outcome = stream->on(event)) (*finish)(std::move(*outcome));
+         if (auto outcome = stream->on(event)) finish(std::move(*outcome));
        }});
-  if (!sequence) return (*finish)(sequence.error());
+  if (!sequence) return finish(sequence.error());
   items_[t].sequences = {*sequence};
   if (!question.echo) return;
   auto words = words_of(on.model(), question);
   if (words) return stream->open(*std::move(words));
-  (*finish)(words.error());
+  finish(words.error());
   drop_left_over(on);
 }
 
@@ -348,6 +369,7 @@ void engine_work::cancel(engine& on, ticket t) {
   const auto ended = items_.extract(t);
   if (ended.empty()) return;
   std::erase_if(mixings_, [&](const auto& m) { return m->id == t; });
+  std::erase_if(unopened_, [&](const auto& u) { return u.id == t; });
   ended.mapped().fail(cancelled_error());
   for (const sequence_id id : ended.mapped().sequences) on.cancel(id);
 }
@@ -355,6 +377,7 @@ void engine_work::cancel(engine& on, ticket t) {
 void engine_work::fail_all(const error& failure) {
   const auto items = std::exchange(items_, {});
   mixings_.clear();
+  unopened_.clear();
   for (const auto& [t, ended] : items) ended.fail(failure);
 }
 

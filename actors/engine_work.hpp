@@ -24,7 +24,8 @@ class engine_work {
 
   // Each begins some work; `done` hears its outcome exactly once, before this
   // returns if the work cannot begin.
-  void answer(engine& on, ticket t, const answer_request& request,
+  /// An answer waits for open_answers().
+  void answer(ticket t, const answer_request_ref& request,
               answer_to<answer_part> done);
   void score(engine& on, ticket t, const scoring_request& request,
              answer_to<row_scores_ref> done);
@@ -35,6 +36,11 @@ class engine_work {
   /// Mixing goes before any other job: a query waits for it.
   void mix(ticket t, mixing_request_ref request,
            answer_to<ready_mixture> done);
+
+  /// Tokenises answers that wait, for a few milliseconds: between two steps,
+  /// so that long prompts do not silence the streams of others.
+  void open_answers(engine& on);
+  bool answers_wait() const { return !unopened_.empty(); }
 
   /// A slice of the first mixture that is being made; false: there is none.
   bool advance_mixing(language_model& model);
@@ -55,6 +61,8 @@ class engine_work {
   };
   struct mixing;
 
+  void open(engine& on, ticket t, const answer_request& request,
+            const answer_to<answer_part>& finish);
   /// The likelihood of a reference answer, as the last part of none.
   void weigh(engine& on, ticket t, const answer_request& request,
              const answer_to<answer_part>& finish);
@@ -64,7 +72,14 @@ class engine_work {
   template <class T>
   std::optional<answer_to<T>> begin(ticket t, answer_to<T> done);
 
+  struct unopened {
+    ticket id = 0;
+    answer_request_ref request;
+    answer_to<answer_part> finish;
+  };
+
   std::map<ticket, item> items_;
+  std::deque<unopened> unopened_;
   std::deque<std::shared_ptr<mixing>> mixings_;
   std::vector<sequence_id> left_over_;  // of work that has failed
 };

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -14,6 +15,8 @@
 
 namespace t2 {
 namespace {
+
+constexpr std::size_t bytes_per_token = 32;  // texts have about four
 
 /// A callback that keeps the promise of the request being handled.
 template <class T>
@@ -81,6 +84,8 @@ model_card_ref generation_engine_state::describe() const {
   card.device = model.device().str();
   card.dtype = c10::toString(model.dtype());
   card.max_sequences = engine_->options().max_sequences;
+  card.most_text_bytes = bytes_per_token * static_cast<std::size_t>(std::min(
+      engine_->options().max_context, model.config().max_positions));
   card.model = model_;
   return std::make_shared<const model_card>(std::move(card));
 }
@@ -93,10 +98,11 @@ void generation_engine_state::wake() {
 void generation_engine_state::step() {
   stepping_ = false;
   try {
+    work_.open_answers(*engine_);
     const bool mixed = work_.advance_mixing(*model_);
     const bool stepped = engine_->step();
     work_.drop_left_over(*engine_);
-    if (mixed || stepped) wake();
+    if (mixed || stepped || work_.answers_wait()) wake();
   } catch (const std::exception& e) {
     fail(e.what());
   }
@@ -125,7 +131,7 @@ generation_engine_actor::behavior_type generation_engine_state::make_behavior(
         const auto e = loaded();
         if (!e) return to_caf(e.error());
         const auto promise = self_->make_response_promise<answer_part>();
-        work_.answer(**e, t, *request, answering(promise));
+        work_.answer(t, request, answering(promise));
         wake();
         return promise;
       },

@@ -43,6 +43,9 @@ struct model_card {
   store_base_model base;
   std::string device, dtype;
   std::int64_t max_sequences = 1;
+  /// More text in a query is refused before it is tokenised: no text comes near
+  /// as many bytes in the tokens of a context.
+  std::size_t most_text_bytes = std::size_t{64} << 10;
   std::shared_ptr<language_model> model;
 };
 using model_card_ref = shared<model_card>;

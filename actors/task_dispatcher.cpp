@@ -88,6 +88,14 @@ void task_dispatcher_state::pump() {
 
 void task_dispatcher_state::begin(ticket t, live_query& q) {
   q.at = stage::routing;
+  const std::size_t bytes = text_bytes(*q.question);
+  if (bytes > card_->most_text_bytes) {
+    return end(t, error{ec::invalid_argument,
+                        "prompt: expected at most " +
+                            std::to_string(card_->most_text_bytes) +
+                            " bytes for the model's context, found " +
+                            std::to_string(bytes)});
+  }
   const std::string& target = q.question->target;
   if (target == "auto:prompt") return begin_pass_1(t, q, "prompt");
   if (target == "auto:classifier") return begin_pass_1(t, q, "classifier");

@@ -36,6 +36,14 @@ struct query {
   bool route_only = false;
 };
 
+/// Of everything in it that will be tokenised.
+inline std::size_t text_bytes(const query& question) {
+  std::size_t bytes = question.prompt.size();
+  for (const chat_message& turn : question.messages)
+    bytes += turn.role.size() + turn.content.size();
+  return bytes + (question.reference ? question.reference->size() : 0);
+}
+
 /// One expert's share of a mixture.
 struct mixture_component {
   std::string expert;

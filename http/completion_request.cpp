@@ -13,6 +13,7 @@ using nlohmann::json;
 constexpr std::int64_t plenty = 1'000'000'000;
 constexpr double plenty_of_seconds = 1e6;
 constexpr std::int64_t most_choices_per_prompt = 16;
+constexpr std::size_t most_text_bytes = 16 << 20;
 constexpr std::size_t most_choices = 128;  // of all prompts
 constexpr std::size_t most_biases = 1024;
 
@@ -245,6 +246,16 @@ void spread(object_reader& in, std::vector<query> prompts,
         "n", "at most " + std::to_string(most_choices) +
                  " choices of all prompts",
         json(prompts.size() * out.choices_per_prompt));
+  }
+  std::size_t bytes = 0;
+  for (const query& prompt : prompts)
+    bytes += text_bytes(prompt) * out.choices_per_prompt;
+  if (bytes > most_text_bytes) {
+    return in.fail(ec::invalid_argument,
+                   in.path("n") + ": expected at most " +
+                       std::to_string(most_text_bytes) +
+                       " bytes of text in all choices, found " +
+                       std::to_string(bytes));
   }
   for (const query& prompt : prompts)
     for (std::size_t i = 0; i < out.choices_per_prompt; ++i) {

@@ -29,6 +29,10 @@ using boost::system::error_code;
 // destroys some temporaries in a co_await expression twice (PR98401).
 constexpr auto to_tuple = asio::as_tuple(asio::use_awaitable);
 
+// What has to come or go within the limit of time: a slow peer is served, one
+// that has stopped is not.
+constexpr std::size_t piece_bytes = 256 << 10;
+
 std::string lower(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](unsigned char c) {
@@ -114,12 +118,11 @@ asio::awaitable<bool> connection::serve_one() {
   const bool read = co_await read_request();
   if (!read) co_return false;
   const bool more = co_await answer();
-  room_.bodies_bytes -= std::exchange(reserved_, 0);
   co_return more;
 }
 
 /// Whether the request whose header has been read may be made and send its
-/// body; if so, its bytes are reserved.
+/// body.
 std::optional<http_reply> connection::admit() {
   const auto& head = parser_->get();
   bodiless_ = head.method() == http::verb::head;
@@ -127,6 +130,15 @@ std::optional<http_reply> connection::admit() {
   if (target.empty() || target.front() != '/') {
     return refusal(
         400, {ec::invalid_argument, "expected a path that begins with '/'"});
+  }
+  if (head.count(http::field::host) > 1) {
+    return refusal(400, {ec::invalid_argument,
+                         "expected one Host, found several"});
+  }
+  // Read as no body, it would be taken for the next request.
+  if (head.count(http::field::transfer_encoding) > 0 && !parser_->chunked()) {
+    return refusal(400, {ec::invalid_argument,
+                         "Transfer-Encoding: expected chunked, found another"});
   }
   const auto* route = room_.routes.look_up(view(head.method_string()), target);
   if (route) counted_as_ = {route->method, route->pattern};
@@ -142,16 +154,22 @@ std::optional<http_reply> connection::admit() {
       std::max(room_.limits.body_bytes, route ? route->body_bytes : 0);
   // Strangers have nothing to say that takes room.
   if (caller_.scope == http_scope::open) limit = room_.limits.header_bytes;
-  std::uint64_t promised = parser_->chunked() ? limit : 0;
-  if (const auto length = parser_->content_length()) promised = *length;
-  if (promised > limit) return body_too_large();
-  if (promised > room_.limits.bodies_bytes - room_.bodies_bytes) {
-    return error_reply({ec::busy, "too many large requests at once"});
+  if (const auto length = parser_->content_length(); length > limit) {
+    return body_too_large();
   }
-  reserved_ = static_cast<std::size_t>(promised);
-  room_.bodies_bytes += reserved_;
   parser_->body_limit(limit);
   return std::nullopt;
+}
+
+/// Makes the bytes that are reserved for this connection's body so many. False:
+/// there is no room for more.
+bool connection::reserve(std::size_t bytes) {
+  if (bytes > reserved_ &&
+      bytes - reserved_ > room_.limits.bodies_bytes - room_.bodies_bytes)
+    return false;
+  room_.bodies_bytes += bytes - reserved_;
+  reserved_ = bytes;
+  return true;
 }
 
 asio::awaitable<bool> connection::read_request() {
@@ -177,12 +195,30 @@ asio::awaitable<bool> connection::read_request() {
     const bool sent = co_await write(go_on);
     if (!sent) co_return false;
   }
-  arm(room_.limits.body_time);
-  const auto [no_body, body_bytes] =
-      co_await http::async_read(stream_, buffer_, *parser_, to_tuple);
-  if (no_body) {
-    const auto why = explain(no_body, timed_out_, room_.limits);
-    co_return co_await refuse(why);
+  const bool whole = co_await read_body();
+  co_return whole;
+}
+
+/// Every piece_bytes of it within body_time; what has come is reserved.
+asio::awaitable<bool> connection::read_body() {
+  std::size_t next_piece = 0;
+  while (!parser_->is_done()) {
+    const std::size_t size = parser_->get().body().size();
+    if (size >= next_piece) {
+      arm(room_.limits.body_time);
+      next_piece = size + piece_bytes;
+    }
+    const auto [failed, count] =
+        co_await http::async_read_some(stream_, buffer_, *parser_, to_tuple);
+    if (failed) {
+      const auto why = explain(failed, timed_out_, room_.limits);
+      co_return co_await refuse(why);
+    }
+    if (!reserve(parser_->get().body().size())) {
+      const std::optional<http_reply> full =
+          error_reply({ec::busy, "too many large requests at once"});
+      co_return co_await refuse(full);
+    }
   }
   deadline_.cancel();
   co_return true;
@@ -212,6 +248,7 @@ asio::awaitable<bool> connection::answer() {
       },
       room_.limits.unsent_bytes);
   left_ = false;
+  answered_ = false;
   watching_ = true;
   asio::co_spawn(stream_.get_executor(), watch(), asio::detached);
   try {
@@ -219,11 +256,14 @@ asio::awaitable<bool> connection::answer() {
   } catch (const std::exception& thrown) {
     box_->reply(error_reply({ec::internal, thrown.what()}));
   }
+  reserve(0);  // the handler has made of it what it wants
   const bool written = co_await write_answers();
   if (left_ || !written) status_ = 499;
   count();
   std::exchange(box_, nullptr)->leave();
-  // Ends watch(), which alone uses the stream now.
+  // Ends watch(), which alone uses the stream now. A read of its that is done
+  // already cannot be cancelled: it looks at the flag.
+  answered_ = true;
   stream_.cancel();
   while (watching_) {
     signal_.expires_at(asio::steady_timer::time_point::max());
@@ -236,7 +276,7 @@ asio::awaitable<bool> connection::answer() {
 /// sends in the meantime is its next request.
 asio::awaitable<void> connection::watch() {
   const auto self = shared_from_this();
-  while (buffer_.size() < room_.limits.header_bytes) {
+  while (!answered_ && buffer_.size() < room_.limits.header_bytes) {
     const auto [failed, count] =
         co_await stream_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed == asio::error::operation_aborted) break;
@@ -269,9 +309,14 @@ asio::awaitable<bool> connection::write_answers() {
       streaming = true;
       status_ = 200;
       keep_alive_ = keep_alive_ && chunked_;
+      if (bodiless_) keep_alive_ = false;
       bytes = print_head(200, "text/event-stream", keep_alive_) +
               "Cache-Control: no-store\r\n" +
               (chunked_ ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+      if (bodiless_) {
+        const bool sent = co_await write(bytes);
+        co_return sent;
+      }
     }
     if (!ready.events.empty()) bytes += in_body(ready.events);
     if (ready.ended && chunked_) bytes += "0\r\n\r\n";
@@ -292,13 +337,19 @@ asio::awaitable<bool> connection::write_answers() {
   co_return false;
 }
 
+/// Every piece_bytes within write_time.
 asio::awaitable<bool> connection::write(const std::string& bytes) {
-  arm(room_.limits.write_time);
-  const auto [failed, count] =
-      co_await asio::async_write(stream_, asio::buffer(bytes), to_tuple);
+  for (std::size_t begin = 0; begin < bytes.size() && !left_;
+       begin += piece_bytes) {
+    arm(room_.limits.write_time);
+    const auto piece = asio::buffer(
+        bytes.data() + begin, std::min(piece_bytes, bytes.size() - begin));
+    const auto [failed, count] =
+        co_await asio::async_write(stream_, piece, to_tuple);
+    if (failed) left_ = true;
+  }
   deadline_.cancel();
-  if (failed) left_ = true;
-  co_return !failed;
+  co_return !left_;
 }
 
 /// Answers what is not served, and ends the connection.

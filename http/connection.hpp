@@ -38,6 +38,7 @@ class connection : public std::enable_shared_from_this<connection> {
 
   boost::asio::awaitable<bool> serve_one();
   boost::asio::awaitable<bool> read_request();
+  boost::asio::awaitable<bool> read_body();
   boost::asio::awaitable<bool> answer();
   boost::asio::awaitable<bool> write_answers();
   boost::asio::awaitable<void> watch();
@@ -46,6 +47,7 @@ class connection : public std::enable_shared_from_this<connection> {
   boost::asio::awaitable<void> linger();
 
   std::optional<http_reply> admit();
+  bool reserve(std::size_t bytes);
   std::string in_body(const std::string& data) const;
   void count() const;
   void arm(std::chrono::milliseconds time);
@@ -58,7 +60,7 @@ class connection : public std::enable_shared_from_this<connection> {
   boost::beast::flat_buffer buffer_;
   std::optional<request_parser> parser_;
   std::shared_ptr<outbox> box_;  // of the request being answered
-  std::size_t reserved_ = 0;     // of room_.bodies_bytes
+  std::size_t reserved_ = 0;     // of room_.bodies_bytes, for the body so far
   // Of the request being read or answered:
   http_caller caller_;
   std::pair<std::string, std::string> counted_as_;  // method and path
@@ -70,6 +72,7 @@ class connection : public std::enable_shared_from_this<connection> {
   bool keep_alive_ = false;
   bool chunked_ = true;    // the peer understands chunks
   bool watching_ = false;  // watch() runs
+  bool answered_ = false;  // watch() shall end
   bool left_ = false;      // the peer has gone
 };
 

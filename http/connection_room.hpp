@@ -20,7 +20,7 @@ struct connection_room {
   access_rules access = {};
   serving_metrics* metrics = nullptr;  // null: nothing is counted
   std::set<connection*> open = {};
-  std::size_t bodies_bytes = 0;  // promised to requests being read
+  std::size_t bodies_bytes = 0;  // of requests being read
   bool draining = false;
   std::function<void()> on_empty = {};  // the last one has gone
 

@@ -49,12 +49,22 @@ void outbox::reply(http_reply whole) {
 }
 
 void outbox::event(std::string_view name, std::string_view data) {
-  const std::lock_guard lock(mutex_);
-  if (gone_ || ended_) return;
-  started_ = true;
-  content_.events += print_event(name, data);
-  if (content_.events.size() > unsent_bytes_) content_.overflow = true;
-  wake_();
+  std::function<void()> left;
+  {
+    const std::lock_guard lock(mutex_);
+    if (gone_ || ended_) return;
+    started_ = true;
+    content_.events += print_event(name, data);
+    if (content_.events.size() > unsent_bytes_) {
+      // Nothing more is made or kept for a reader that does not read.
+      content_.events = {};
+      content_.overflow = true;
+      ended_ = true;
+      left = std::exchange(left_, nullptr);
+    }
+    wake_();
+  }
+  if (left) left();
 }
 
 void outbox::end() {

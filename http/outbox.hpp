@@ -17,7 +17,7 @@ class outbox : public exchange {
  public:
   /// `wake` tells the connection that there is something to take; called with
   /// the outbox locked, so it must only post. At most `unsent_bytes` of a
-  /// stream wait for a slow reader.
+  /// stream wait for a slow reader: with more it has left.
   outbox(std::function<void()> wake, std::size_t unsent_bytes);
 
   void reply(http_reply whole) override;

@@ -85,6 +85,8 @@ bool router::allow(std::string_view method, std::string_view pattern,
 
 router::found router::find(std::string_view method,
                            std::string_view target) const {
+  // The connection leaves out the body.
+  if (method == "HEAD") method = "GET";
   std::vector<std::string> segments;
   for (const auto part : split(cut(target, '?').first, '/')) {
     auto decoded = decode_url(part, false);

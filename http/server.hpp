@@ -25,7 +25,8 @@ struct server_limits {
   std::size_t unsent_bytes = 4 << 20;    // of a stream with a slow reader
   std::chrono::milliseconds idle_time = std::chrono::minutes(1);
   std::chrono::milliseconds header_time = std::chrono::seconds(10);
-  std::chrono::milliseconds body_time = std::chrono::minutes(2);
+  // For each 256 KiB of a body and of an answer:
+  std::chrono::milliseconds body_time = std::chrono::seconds(30);
   std::chrono::milliseconds write_time = std::chrono::seconds(30);
   /// A silent stream says this often that it is alive.
   std::chrono::milliseconds heartbeat = std::chrono::seconds(15);

@@ -133,7 +133,19 @@ result<int> connect_unix_socket(const std::filesystem::path& path) {
   const int fd = open_socket();
   if (fd < 0) return failed(path, "cannot open a socket");
   const auto* generic = reinterpret_cast<const sockaddr*>(&*address);
-  if (::connect(fd, generic, sizeof *address) == 0) return fd;
+  if (::connect(fd, generic, sizeof *address) == 0) {
+    // Anybody may have bound a path under /tmp.
+    ucred server{};
+    socklen_t size = sizeof server;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &server, &size) == 0 &&
+        (server.uid == ::geteuid() || server.uid == 0))
+      return fd;
+    ::close(fd);
+    return error{ec::io, path.string() + ": expected a server of user " +
+                             std::to_string(::geteuid()) +
+                             ", found one of user " +
+                             std::to_string(server.uid)};
+  }
   const ec code = errno == ENOENT         ? ec::not_found
                   : errno == ECONNREFUSED ? ec::unavailable
                                           : ec::io;

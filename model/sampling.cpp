@@ -250,8 +250,8 @@ result<void> sampling_options::validate() const {
   if (!(temperature >= 0 && temperature <= 100))
     return bad("temperature", "0 to 100", static_cast<double>(temperature));
   if (top_k < 0) return bad("top_k", "0 (off) or more", top_k);
-  if (!(top_p > 0 && top_p <= 1))
-    return bad("top_p", "more than 0, at most 1", static_cast<double>(top_p));
+  if (!(top_p >= 0 && top_p <= 1))
+    return bad("top_p", "0 to 1", static_cast<double>(top_p));
   if (!(min_p >= 0 && min_p <= 1))
     return bad("min_p", "0 to 1", static_cast<double>(min_p));
   if (!(repetition_penalty > 0 && repetition_penalty <= 100))

@@ -18,7 +18,7 @@ namespace t2 {
 struct sampling_options {
   float temperature = 0;         // 0: greedy
   std::int32_t top_k = 0;        // 0: off
-  float top_p = 1;               // 1: off
+  float top_p = 1;               // 1: off; 0: the likeliest alone
   float min_p = 0;               // 0: off
   float repetition_penalty = 1;  // 1: off; over prompt and answer
   // -2 to 2: taken from the logit of a token that the answer has, and once more

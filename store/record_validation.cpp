@@ -114,6 +114,10 @@ void require_valid(sqlite_database& db, const store_expert_version& version) {
 
 void require_valid(sqlite_database& db, const store_task& task) {
   value_or_fail(check_name("task", task.name));
+  if (task.name == "base" || task.name == "auto") {
+    refuse("task", "a name that is not the base's or auto, found '" +
+                       task.name + "'");
+  }
   require_valid_description(task.description);
   require_word("reward", task.reward, record_limits::short_text);
   require_json(db, "options_json", task.options_json);

@@ -38,7 +38,7 @@ class work_of_an_engine : public testing::Test {
     return [&into](result<T> r) { into.push_back(std::move(r)); };
   }
 
-  answer_request request(std::int32_t tokens) {
+  answer_request_ref request(std::int32_t tokens) {
     answer_request r;
     r.question.prompt = "Once upon a time";
     r.question.sampling.max_tokens = tokens;
@@ -46,11 +46,15 @@ class work_of_an_engine : public testing::Test {
     r.sink = std::make_shared<answer_sink>(
         [this](answer_part p) { parts_.push_back(std::move(p)); },
         [](result<answer_part>) {}, "the answer");
-    return r;
+    return std::make_shared<const answer_request>(std::move(r));
   }
 
+  bool step() {
+    work_.open_answers(engine_);
+    return engine_.step();
+  }
   void finish() {
-    while (engine_.step()) {
+    while (step()) {
     }
   }
 
@@ -94,8 +98,8 @@ TEST_F(work_of_an_engine, takes_turns_between_jobs) {
 
 TEST_F(work_of_an_engine, ends_cancelled_work_once_and_frees_its_ticket) {
   std::vector<result<answer_part>> ends;
-  work_.answer(engine_, 7, request(200), note(ends));
-  engine_.step();
+  work_.answer(7, request(200), note(ends));
+  step();
   work_.cancel(engine_, 7);
   ASSERT_EQ(ends.size(), 1u);
   EXPECT_EQ(ends[0].error().code, ec::cancelled);
@@ -103,7 +107,7 @@ TEST_F(work_of_an_engine, ends_cancelled_work_once_and_frees_its_ticket) {
   finish();
   work_.cancel(engine_, 7);
   EXPECT_EQ(ends.size(), 1u);
-  work_.answer(engine_, 7, request(5), note(ends));
+  work_.answer(7, request(5), note(ends));
   finish();
   ASSERT_EQ(ends.size(), 2u);
   ASSERT_TRUE(ends[1]);
@@ -132,10 +136,34 @@ TEST_F(work_of_an_engine, leaves_nothing_of_a_batch_that_has_failed) {
   EXPECT_EQ(ends.size(), 1u);
 }
 
+TEST_F(work_of_an_engine, reads_no_prompt_that_is_late_or_cancelled) {
+  answer_request late = *request(5);
+  late.question.prompt.assign(9 << 20, 'x');  // more than is ever tokenised
+  answer_request left = late;
+  late.deadline = engine_.options().now();
+  std::vector<result<answer_part>> late_ends, left_ends;
+  work_.answer(1, std::make_shared<const answer_request>(late),
+               note(late_ends));
+  work_.answer(2, std::make_shared<const answer_request>(left),
+               note(left_ends));
+  work_.cancel(engine_, 2);
+  ASSERT_EQ(left_ends.size(), 1u);
+  finish();
+  ASSERT_EQ(late_ends.size(), 1u);
+  EXPECT_EQ(late_ends[0].error().code, ec::deadline);
+  EXPECT_EQ(left_ends.size(), 1u);
+
+  work_.answer(3, std::make_shared<const answer_request>(left),
+               note(left_ends));
+  finish();
+  ASSERT_EQ(left_ends.size(), 2u);
+  EXPECT_EQ(left_ends[1].error().code, ec::invalid_argument);
+}
+
 TEST_F(work_of_an_engine, refuses_a_ticket_that_is_in_use) {
   std::vector<result<answer_part>> first, second;
-  work_.answer(engine_, 7, request(5), note(first));
-  work_.answer(engine_, 7, request(5), note(second));
+  work_.answer(7, request(5), note(first));
+  work_.answer(7, request(5), note(second));
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].error().code, ec::internal);
   finish();
@@ -145,9 +173,9 @@ TEST_F(work_of_an_engine, refuses_a_ticket_that_is_in_use) {
 
 TEST_F(work_of_an_engine, sends_the_route_first_and_the_reason_last) {
   std::vector<result<answer_part>> ends;
-  answer_request r = request(8);
+  answer_request r = *request(8);
   r.route.strategy = "base";
-  work_.answer(engine_, 1, r, note(ends));
+  work_.answer(1, std::make_shared<const answer_request>(r), note(ends));
   finish();
   ASSERT_GE(parts_.size(), 2u);
   for (std::size_t i = 0; i < parts_.size(); ++i) {
@@ -161,7 +189,7 @@ TEST_F(work_of_an_engine, sends_the_route_first_and_the_reason_last) {
 TEST_F(work_of_an_engine, tells_everybody_when_the_engine_is_given_up) {
   std::vector<result<answer_part>> answers;
   std::vector<result<search_answers_ref>> batches;
-  work_.answer(engine_, 1, request(50), note(answers));
+  work_.answer(1, request(50), note(answers));
   generation_request one;
   one.prompt = {1};
   one.sampling.max_tokens = 5;

@@ -482,6 +482,21 @@ TEST_F(dispatcher, survives_an_engine_that_dies_before_the_labels_are_known) {
   EXPECT_EQ(ear.code(), ec::unavailable);
 }
 
+TEST_F(dispatcher, refuses_text_that_no_context_holds) {
+  start();
+  answer_ear fits, large;
+  query q;
+  q.prompt.assign(64 << 10, 'x');
+  q.target = "base";
+  tell(dispatcher_, ask_atom_v, ++last_,
+       query_ref(std::make_shared<query>(q)), listen(fits));
+  q.reference = "y";
+  tell(dispatcher_, ask_atom_v, ++last_,
+       query_ref(std::make_shared<query>(q)), listen(large));
+  EXPECT_EQ(engine_.answers.size(), 1u);
+  EXPECT_EQ(large.code(), ec::invalid_argument);
+}
+
 TEST_F(dispatcher, takes_labels_from_pass_1_alone) {
   start();
   answer_ear ear;

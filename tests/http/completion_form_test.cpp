@@ -20,6 +20,21 @@ std::string chat_error(const std::string& members) {
   return request ? "" : request.error().message;
 }
 
+TEST(completion_form, bounds_the_text_of_all_choices_together) {
+  const auto sized = [](std::size_t bytes, const std::string& members) {
+    return parse_completion(R"({"prompt":")" + std::string(bytes, 'x') + "\"" +
+                                members + "}",
+                            completion_kind::text);
+  };
+  EXPECT_TRUE(sized(1 << 20, R"(,"n":16)"));
+  const auto refused = sized((1 << 20) + 1, R"(,"n":16)");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("bytes of text in all choices"),
+            std::string::npos);
+  EXPECT_FALSE(sized(1 << 19, R"(,"n":16,"reference":")" +
+                                  std::string((1 << 19) + 1, 'y') + "\""));
+}
+
 TEST(completion_form, reads_a_conversation_as_openai_clients_send_it) {
   const auto got = must_parse(
       R"({"model":"sums","messages":[{"role":"system","content":"Be brief."},

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ class raw_peer {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    const int at_once = 1;
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     if (::connect(fd_, generic, sizeof address) != 0) close();
   }
   ~raw_peer() { close(); }
@@ -77,6 +80,13 @@ class raw_peer {
     const std::string until = heard_.substr(0, at + text.size());
     heard_.erase(0, at + text.size());
     return until;
+  }
+
+  /// At most so many bytes, kept nowhere; 0: the server has closed.
+  std::size_t hear_some(std::size_t most) const {
+    std::string bytes(most, '\0');
+    const auto got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
 
  private:

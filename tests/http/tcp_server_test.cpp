@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <fstream>
 #include <mutex>
+#include <random>
+#include <thread>
 
 #include "http/http_client.hpp"
 #include "http/server.hpp"
@@ -246,9 +248,48 @@ TEST_F(tcp_server, takes_no_large_body_from_a_stranger) {
 
 TEST_F(tcp_server, an_answer_to_head_has_no_body) {
   start();
-  const auto heard = ask(request("HEAD /open"));
-  EXPECT_TRUE(heard.starts_with("HTTP/1.1 405 ")) << heard;
-  EXPECT_TRUE(heard.ends_with("\r\n\r\n")) << heard;
+  for (const auto& [line, status] : {std::pair{"HEAD /open", "200"},
+                                     {"HEAD /stream", "200"},
+                                     {"HEAD /use", "405"}}) {
+    const auto heard = ask(request(line));
+    EXPECT_TRUE(heard.starts_with(std::string("HTTP/1.1 ") + status)) << heard;
+    EXPECT_TRUE(heard.ends_with("\r\n\r\n")) << heard;
+  }
+}
+
+// A read that has ended just when the answer is written cannot be cancelled: it
+// takes some hundred tries to meet one.
+TEST_F(tcp_server, large_pipelined_requests_do_not_stop_a_connection) {
+  limits_.header_bytes = 16 << 10;
+  const auto spin = [](unsigned microseconds) {
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::microseconds(microseconds);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+  };
+  std::mt19937 random(3);
+  std::jthread worker;
+  routes_.add("GET", "/later",
+              [&](http_request, std::shared_ptr<exchange> answer) {
+                worker = std::jthread([&spin, answer = std::move(answer),
+                                       wait = static_cast<unsigned>(random() % 300)] {
+                  spin(wait);
+                  answer->reply({.content_type = "text/plain", .body = "late"});
+                });
+              });
+  routes_.allow("GET", "/later", http_scope::use);
+  start();
+  raw_peer peer(port_);
+  const std::string one = "GET /later HTTP/1.1\r\nHost: localhost\r\nX: " +
+                          std::string(9000, 'h') + "\r\n\r\n";
+  for (unsigned round = 0; round < 3000; ++round) {
+    peer.say(one);
+    spin(round % 300);
+    peer.say(one);
+    ASSERT_TRUE(has(peer.hear_until("late"), "200 OK")) << round;
+    ASSERT_TRUE(has(peer.hear_until("late"), "200 OK")) << round;
+  }
+  server_.reset();
 }
 
 TEST_F(tcp_server, limits_hold_on_tcp_too) {

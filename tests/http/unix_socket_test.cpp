@@ -1,8 +1,10 @@
 #include "http/unix_socket.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -22,6 +24,32 @@ TEST(unix_listener, is_for_its_owner_alone) {
   struct stat found {};
   ASSERT_EQ(::stat(socket.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777u, 0600u);
+}
+
+TEST(unix_listener, a_client_trusts_no_other_users_server) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
+  const temporary_folder folder;
+  const auto socket = folder / "s";
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0777), 0);
+  int told[2];
+  ASSERT_EQ(::pipe(told), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    if (::setuid(65534) != 0) ::_exit(1);
+    const auto listener = unix_listener::bind(socket);
+    if (!listener || ::write(told[1], "x", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+  ::close(told[1]);
+  char ready = 0;
+  EXPECT_EQ(::read(told[0], &ready, 1), 1);
+  const auto peer = connect_unix_socket(socket);
+  ASSERT_FALSE(peer);
+  EXPECT_NE(peer.error().message.find("user 65534"), std::string::npos)
+      << peer.error().message;
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  ::close(told[0]);
 }
 
 TEST(unix_listener, removes_its_file) {

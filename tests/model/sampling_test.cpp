@@ -115,7 +115,7 @@ TEST(sampling, filters_of_a_large_vocabulary_keep_what_a_full_sort_keeps) {
   };
   for (sampling_options o :
        {sampling_options{.top_k = 12}, sampling_options{.top_p = 0.5f},
-        sampling_options{.min_p = 0.05f},
+        sampling_options{.min_p = 0.05f}, sampling_options{.top_p = 0.01f},
         sampling_options{.top_k = 40, .top_p = 0.6f, .min_p = 0.02f}}) {
     o.temperature = temperature;
     std::set<token_id> drawn;
@@ -252,7 +252,8 @@ TEST(sampling, refuses_nonsense) {
   EXPECT_FALSE((sampling_options{.temperature = -1}.validate()));
   EXPECT_FALSE((sampling_options{.temperature = NAN}.validate()));
   EXPECT_FALSE((sampling_options{.top_k = -1}.validate()));
-  EXPECT_FALSE((sampling_options{.top_p = 0}.validate()));
+  EXPECT_TRUE((sampling_options{.top_p = 0}.validate()));
+  EXPECT_FALSE((sampling_options{.top_p = -0.1f}.validate()));
   EXPECT_FALSE((sampling_options{.min_p = 2}.validate()));
   EXPECT_FALSE((sampling_options{.repetition_penalty = 0}.validate()));
   EXPECT_FALSE((sampling_options{.max_tokens = 0}.validate()));

@@ -270,6 +270,12 @@ TEST_F(open_store, refuses_names_sizes_and_text_outside_the_limits) {
   version.provenance_json = '"' + std::string(record_limits::json, 'x') + '"';
   EXPECT_EQ(publish_code("a", version), ec::invalid_argument);
 
+  // As models these two are something else.
+  for (const char* taken : {"base", "auto"}) {
+    auto other = sample_task("t");
+    other.name = taken;
+    EXPECT_EQ(code_of(store_.add_task(other)), ec::invalid_argument);
+  }
   auto task = sample_task("t");
   task.examples[1].id = "a";
   EXPECT_EQ(code_of(store_.add_task(task)), ec::invalid_argument);
