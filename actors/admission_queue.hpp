@@ -3,9 +3,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "config/result.hpp"
@@ -39,26 +40,29 @@ class admission_queue {
   std::optional<time_point> next_deadline() const;
 
   bool has(request r) const { return entries_.contains(r); }
-  std::size_t waiting() const { return waiting_.size(); }
-  std::size_t running() const { return entries_.size() - waiting_.size(); }
+  std::size_t waiting() const { return waiting_; }
+  std::size_t running() const { return entries_.size() - waiting_; }
   bool empty() const { return entries_.empty(); }
   std::vector<request> all() const;
 
  private:
-  std::size_t running_limit_, waiting_limit_;
   struct entry {
     std::optional<time_point> deadline;
     std::uint64_t flow = 0;
+    std::uint64_t arrival = 0;
     bool runs = false;
   };
-  struct flow_counts {
-    std::size_t running = 0, waiting = 0;
+  struct flow_queue {
+    std::size_t running = 0;
+    std::map<std::uint64_t, request> waiting;  // by arrival
   };
-  flow_counts counts_of(std::uint64_t flow) const;
 
-  std::deque<request> waiting_;
-  std::map<request, entry> entries_;            // both kinds
-  std::map<std::uint64_t, flow_counts> flows_;  // of those with any
+  std::size_t running_limit_, waiting_limit_;
+  std::size_t waiting_ = 0;
+  std::uint64_t arrivals_ = 0;
+  std::map<request, entry> entries_;      // both kinds
+  std::map<std::uint64_t, flow_queue> flows_;  // of those with any
+  std::set<std::pair<time_point, request>> deadlines_;
 };
 
 }  // namespace t2

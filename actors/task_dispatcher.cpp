@@ -81,9 +81,15 @@ void task_dispatcher_state::ask(ticket t, const query_ref& question,
 }
 
 void task_dispatcher_state::pump() {
-  if (!card_ || !peers_ || !peers_->store || !peers_->engine) return;
-  if (self_->clock().now() < hold_until_) return;
-  while (const auto t = queue_->next()) begin(*t, queries_.at(*t));
+  // One that ends at once would pump the next from inside: however many wait.
+  if (std::exchange(pumping_, true)) return;
+  while (card_ && peers_ && peers_->store && peers_->engine &&
+         self_->clock().now() >= hold_until_) {
+    const auto t = queue_->next();
+    if (!t) break;
+    begin(*t, queries_.at(*t));
+  }
+  pumping_ = false;
 }
 
 void task_dispatcher_state::begin(ticket t, live_query& q) {

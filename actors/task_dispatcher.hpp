@@ -139,6 +139,7 @@ class task_dispatcher_state {
   std::map<std::string, adaptation_search_actor> searchers_;
   std::set<steady_time> armed_;  // ticks that will come
   steady_time hold_until_{};  // until then nobody begins
+  bool pumping_ = false;
   dispatcher_load load_;
   bool draining_ = false;
   kept_promise<bool> drained_;

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <random>
-#include <set>
+#include <utility>
 
 namespace t2 {
 namespace {
@@ -99,39 +100,54 @@ TEST(admission_queue, expires_waiting_and_running_requests_alike) {
   EXPECT_EQ(queue.next_deadline(), std::nullopt);
 }
 
-// Against the plainest model: two lists.
+// Against the plainest model: two lists of requests with their flows.
 TEST(admission_queue, agrees_with_a_naive_model_over_random_events) {
   std::mt19937 random(7);
-  admission_queue queue(3, 4);
-  std::deque<std::uint64_t> waiting;
-  std::set<std::uint64_t> running;
+  admission_queue queue(3, 8);
+  using item = std::pair<std::uint64_t, std::uint64_t>;  // request, flow
+  std::deque<item> waiting, running;
+  const auto of = [](const std::deque<item>& some, std::uint64_t flow) {
+    return static_cast<std::size_t>(
+        std::ranges::count(some, flow, &item::second));
+  };
   std::uint64_t last = 0;
-  for (int step = 0; step < 5000; ++step) {
+  for (int step = 0; step < 20'000; ++step) {
     switch (random() % 3) {
       case 0: {
+        const std::uint64_t flow = random() % 8 % 3;  // 0 and 1 come more often
         const bool room =
-            waiting.size() < 4 || (waiting.empty() && running.size() < 3);
-        ++last;
-        ASSERT_EQ(static_cast<bool>(queue.enter(last, std::nullopt)), room);
-        if (room) waiting.push_back(last);
+            (waiting.empty() && running.size() < 3) ||
+            (waiting.size() < 8 && of(waiting, flow) < 4 * (8 - waiting.size()));
+        ASSERT_EQ(static_cast<bool>(queue.enter(++last, std::nullopt, flow)),
+                  room);
+        if (room) waiting.emplace_back(last, flow);
         break;
       }
       case 1: {
         const auto next = queue.next();
         if (waiting.empty() || running.size() == 3) {
           ASSERT_EQ(next, std::nullopt);
-        } else {
-          ASSERT_EQ(next, waiting.front());
-          running.insert(waiting.front());
-          waiting.pop_front();
+          break;
         }
+        const auto best = std::ranges::min_element(
+            waiting, {}, [&](const item& w) { return of(running, w.second); });
+        ASSERT_EQ(next, best->first);
+        running.push_back(*best);
+        waiting.erase(best);
         break;
       }
       default: {
         const std::uint64_t r = last == 0 ? 1 : 1 + random() % last;
-        const bool here = running.erase(r) + std::erase(waiting, r) > 0;
+        const auto is_it = [r](const item& i) { return i.first == r; };
+        const bool here =
+            std::erase_if(running, is_it) + std::erase_if(waiting, is_it) > 0;
         ASSERT_EQ(queue.leave(r), here);
       }
+    }
+    // Those that went long ago are asked for too rarely.
+    if (!running.empty() && random() % 4 == 0) {
+      ASSERT_TRUE(queue.leave(running.front().first));
+      running.pop_front();
     }
     ASSERT_EQ(queue.waiting(), waiting.size());
     ASSERT_EQ(queue.running(), running.size());

@@ -497,6 +497,28 @@ TEST_F(dispatcher, refuses_text_that_no_context_holds) {
   EXPECT_EQ(large.code(), ec::invalid_argument);
 }
 
+TEST_F(dispatcher, ends_any_number_of_queries_one_after_the_other) {
+  constexpr std::size_t many = 40'000;
+  options_.waiting = many;
+  options_.running = 1;
+  start();
+  std::size_t ends = 0;
+  const answer_sink_ref count = std::make_shared<answer_sink>(
+      [](answer_part) {}, [&ends](const result<answer_part>&) { ++ends; },
+      "the query");
+  answer_ear running;
+  const ticket first = ask(running);
+  query q;
+  q.prompt.assign(70 << 10, 'x');
+  const auto large = query_ref(std::make_shared<query>(q));
+  for (std::size_t i = 0; i < many / 2; ++i)
+    caf::anon_send(dispatcher_, ask_atom_v, ++last_, large, count);
+  run();
+  tell(dispatcher_, cancel_atom_v, first);
+  EXPECT_EQ(ends, 1u) << "a sink ends once";
+  EXPECT_EQ(load().queued, 0);
+}
+
 TEST_F(dispatcher, takes_labels_from_pass_1_alone) {
   start();
   answer_ear ear;
