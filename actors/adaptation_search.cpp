@@ -10,6 +10,7 @@
 #include "actors/function_job.hpp"
 
 namespace t2 {
+
 adaptation_search_state::~adaptation_search_state() {
   if (assignment_.others && assignment_.others->engine) {
     caf::anon_send(assignment_.others->engine, cancel_atom_v, assignment_.id);

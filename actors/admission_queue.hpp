@@ -60,7 +60,7 @@ class admission_queue {
   std::size_t running_limit_, waiting_limit_;
   std::size_t waiting_ = 0;
   std::uint64_t arrivals_ = 0;
-  std::map<request, entry> entries_;      // both kinds
+  std::map<request, entry> entries_;           // both kinds
   std::map<std::uint64_t, flow_queue> flows_;  // of those with any
   std::set<std::pair<time_point, request>> deadlines_;
 };
