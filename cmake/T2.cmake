@@ -46,10 +46,8 @@ function(t2_test name)
   add_executable(t2_test_${name} ${sources})
   # What a test does takes no time; that it compiles does.
   target_compile_options(t2_test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
-  target_link_libraries(t2_test_${name} PRIVATE ${test_LINK} GTest::gtest GTest::gtest_main)
-  target_compile_definitions(t2_test_${name} PRIVATE
-    T2_TEST_ASSETS="${CMAKE_SOURCE_DIR}/tests/assets"
-    T2_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(t2_test_${name} PRIVATE ${test_LINK} t2_test_paths
+    GTest::gtest GTest::gtest_main)
   if(NOT test_TIMEOUT)
     set(test_TIMEOUT 600)
   endif()

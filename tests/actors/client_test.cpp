@@ -15,6 +15,7 @@
 #include "actors/front_desk.hpp"
 #include "adaptation/prompting.hpp"
 #include "model/language_model.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 
@@ -111,7 +112,7 @@ class client_with_a_real_model : public testing::Test {
                testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    options_.model.path = T2_TEST_ASSETS "/stories260k-hf";
+    options_.model.path = tests::assets() / "stories260k-hf";
     // Decompositions are the same for all tests.
     options_.model.svd_cache = (std::filesystem::temp_directory_path() /
                                 ("t2-actors-svd-" + std::to_string(::getpid())))

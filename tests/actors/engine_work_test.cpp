@@ -10,6 +10,7 @@
 
 #include "actors/function_job.hpp"
 #include "model/language_model.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -24,8 +25,7 @@ class work_of_an_engine : public testing::Test {
   ~work_of_an_engine() override { std::filesystem::remove_all(cache_); }
 
   std::shared_ptr<language_model> load() {
-    auto model = language_model::load({.folder = T2_TEST_ASSETS
-                                       "/stories260k-hf",
+    auto model = language_model::load({.folder = tests::assets() / "stories260k-hf",
                                        .device = "cpu",
                                        .dtype = "auto",
                                        .svd_cache = cache_});

@@ -3,12 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "model/answer.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
 
 std::shared_ptr<const tokenizer> words() {
-  auto loaded = tokenizer::load(T2_TEST_ASSETS "/stories260k-hf");
+  auto loaded = tokenizer::load(tests::assets() / "stories260k-hf");
   EXPECT_TRUE(loaded) << loaded.error().message;
   return *loaded;
 }

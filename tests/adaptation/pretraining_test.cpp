@@ -14,6 +14,7 @@
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_model.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -330,7 +331,7 @@ class pretrained_golden
     : public testing::TestWithParam<pretrained_folder_and_golden> {
  protected:
   void SetUp() override {
-    const fs::path source = T2_SOURCE_DIR;
+    const fs::path source = tests::source_folder();
     folder_ = source / GetParam().folder;
     std::ifstream in{source / GetParam().golden};
     golden_ = json::parse(in);

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "model/language_model.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 
@@ -45,7 +46,7 @@ inline std::shared_ptr<language_model> stories_model() {
     // wait for cores that other tests have.
     at::set_num_threads(1);
     return language_model::load(
-        {.folder = std::filesystem::path{T2_TEST_ASSETS} / "stories260k-hf",
+        {.folder = tests::assets() / "stories260k-hf",
          .device = "cpu",
          .dtype = "float32",
          .svd_cache = scratch_folder() / "svd"});

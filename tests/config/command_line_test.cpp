@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "config/help_text.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -65,7 +66,7 @@ std::string message_of(const result<invocation>& parsed) {
 /// Compares with a file beside this one; T2_UPDATE_GOLDEN rewrites it.
 void expect_golden(const std::string& text, const std::string& name) {
   const std::string file =
-      std::string(T2_SOURCE_DIR) + "/tests/config/golden/" + name;
+      tests::source_folder() / "tests/config/golden" / name;
   if (std::getenv("T2_UPDATE_GOLDEN") != nullptr) std::ofstream(file) << text;
   std::ostringstream golden;
   golden << std::ifstream(file).rdbuf();

@@ -6,13 +6,14 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
 
 TEST(exit_code, is_what_the_documentation_promises) {
   // Rows of docs/formats.md: | 3 | `not_found` | ...
-  std::ifstream in(std::string(T2_SOURCE_DIR) + "/docs/formats.md");
+  std::ifstream in(tests::source_folder() / "docs/formats.md");
   std::map<std::string, int> promised;
   bool in_section = false;
   for (std::string line; std::getline(in, line);) {

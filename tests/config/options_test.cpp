@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "tests/config/scratch_folder.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -355,7 +356,7 @@ TEST(options, the_table_names_each_thing_once) {
 TEST(options, the_documentation_lists_each_with_default_and_range) {
   std::ostringstream text;
   text
-      << std::ifstream(std::string(T2_SOURCE_DIR) + "/docs/formats.md").rdbuf();
+      << std::ifstream(tests::source_folder() / "docs/formats.md").rdbuf();
   for (const auto& entry : option_table()) {
     const auto& declared = entry.declared;
     const auto standard = declared.default_note.empty()

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/e2e/playground.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 namespace {
@@ -226,7 +227,7 @@ TEST_F(faults, a_model_that_is_missing_is_named) {
 
 TEST_F(faults, a_model_that_is_damaged_is_named) {
   const auto model = folder_ / "model";
-  std::filesystem::copy(T2_TEST_ASSETS "/stories260k-hf", model);
+  std::filesystem::copy(tests::assets() / "stories260k-hf", model);
   std::filesystem::resize_file(model / "model.safetensors", 1000);
   const auto asked =
       t2({"ask", "--model-path", model.string(), "--model", "base", "x"});

@@ -12,6 +12,7 @@
 
 #include "tests/e2e/child_process.hpp"
 #include "tests/http/temporary_folder.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 
@@ -33,7 +34,7 @@ class playground : public testing::Test {
  protected:
   playground() {
     std::ofstream(folder_ / "t2.toml")
-        << "[model]\npath = \"" << T2_TEST_ASSETS << "/stories260k-hf\"\n"
+        << "[model]\npath = " << tests::assets() / "stories260k-hf" << "\n"
         << "svd_cache = \"" << (folder_ / "svd").string() << "\"\n"
         << "[engine]\nthreads = 1\nkv_bytes = \"64MiB\"\n"
         << "dense_bytes = \"16MiB\"\nmax_context = 512\n"

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "tests/e2e/child_process.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 namespace {
@@ -29,7 +30,7 @@ class pretraining_process : public testing::Test {
     return {T2_BINARY,
             "pretrain",
             "--data",
-            std::string{T2_TEST_ASSETS} + "/pretrained-tiny/corpus.jsonl",
+            (tests::assets() / "pretrained-tiny/corpus.jsonl").string(),
             "--out",
             (folder_ / out).string(),
             "--vocabulary",

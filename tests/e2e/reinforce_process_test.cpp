@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "tests/e2e/child_process.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 namespace {
@@ -43,7 +44,7 @@ class reinforcing_process : public testing::Test {
     all.insert(all.end(), arguments.begin(), arguments.end());
     for (const std::string& one :
          {std::string{"--model-path"},
-          std::string{T2_SOURCE_DIR} + "/assets/t2-mini",
+          (tests::source_folder() / "assets/t2-mini").string(),
           std::string{"--store"}, at(".db"), std::string{"--model-svd-cache"},
           (folder_ / "svd").string(), std::string{"--socket"}, at(".sock")})
       all.push_back(one);

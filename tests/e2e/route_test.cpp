@@ -1,5 +1,6 @@
 // Where queries go, on the model that ships with t2.
 #include "tests/e2e/playground.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 namespace {
@@ -7,7 +8,7 @@ namespace {
 class routes : public playground {
  protected:
   routes() {
-    const std::string assets = std::string{T2_SOURCE_DIR} + "/assets";
+    const std::string assets = tests::source_folder() / "assets";
     environment_["T2_MODEL_PATH"] = assets + "/t2-mini";
     environment_["T2_MODEL_DTYPE"] = "float32";
     daemon_ = start_daemon();

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tests/e2e/playground.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::test {
 namespace {
@@ -139,7 +140,7 @@ TEST_F(story, an_expert_travels_as_a_file) {
 
 TEST_F(story, a_conversation_remembers_what_was_said) {
   const auto model = folder_ / "model";
-  std::filesystem::copy(T2_TEST_ASSETS "/stories260k-hf", model);
+  std::filesystem::copy(tests::assets() / "stories260k-hf", model);
   auto settings =
       nlohmann::json::parse(content(model / "tokenizer_config.json"));
   settings["chat_template"] =

@@ -10,6 +10,7 @@
 #include "http/server.hpp"
 #include "tests/http/raw_peer.hpp"
 #include "tests/http/temporary_folder.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -23,7 +24,7 @@ class served_model {
  public:
   served_model() {
     runtime_options options;
-    options.model.path = T2_TEST_ASSETS "/stories260k-hf";
+    options.model.path = tests::assets() / "stories260k-hf";
     options.model.svd_cache = (folder_ / "svd").string();
     options.engine.threads = 1;
     options.engine.kv_bytes = 64 * mebibyte;

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -36,7 +37,7 @@ using checkpoint_files = checkpoint_test;
 constexpr std::array<std::int64_t, 1> four{4};
 
 TEST_F(checkpoint_files, are_found_whole_or_in_shards) {
-  const auto assets = std::filesystem::path{T2_TEST_ASSETS};
+  const auto assets = tests::assets();
   const auto whole = checkpoint::open(assets / "mistral-tiny");
   ASSERT_TRUE(whole) << whole.error().message;
   EXPECT_EQ(whole->files().size(), 1u);

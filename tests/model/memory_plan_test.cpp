@@ -6,6 +6,7 @@
 #include <string>
 
 #include "model/checkpoint.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -21,7 +22,7 @@ TEST(memory_plan, knows_the_published_sizes) {
 TEST(memory_plan, counts_exactly_the_bytes_of_real_checkpoints) {
   for (const auto* name : {"llama-smol-tiny", "llama3-tiny", "mistral-tiny",
                            "qwen2-tiny", "stories260k-hf"}) {
-    const auto folder = std::filesystem::path{T2_TEST_ASSETS} / name;
+    const auto folder = tests::assets() / name;
     const auto config = read_model_config(folder);
     const auto weights = checkpoint::open(folder);
     ASSERT_TRUE(config && weights) << name;

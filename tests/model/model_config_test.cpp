@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -50,7 +51,7 @@ class model_config_file : public testing::Test {
 
 model_config asset(const std::string& name) {
   const auto read =
-      read_model_config(std::filesystem::path{T2_TEST_ASSETS} / name);
+      read_model_config(tests::assets() / name);
   EXPECT_TRUE(read) << read.error().message;
   return read ? *read : model_config{};
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -110,7 +111,7 @@ TEST(safetensors, refuses_to_write_what_the_format_lacks) {
 
 TEST(safetensors, reads_a_file_of_the_reference_implementation) {
   const auto path =
-      std::filesystem::path{T2_TEST_ASSETS} / "qwen2-tiny/model.safetensors";
+      tests::assets() / "qwen2-tiny/model.safetensors";
   const auto file = safetensors_file::open(path);
   ASSERT_TRUE(file) << file.error().message;
   const auto embedding = file->tensor("model.embed_tokens.weight");

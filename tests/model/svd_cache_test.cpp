@@ -17,6 +17,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include "tests/paths.hpp"
 
 extern char** environ;
 
@@ -32,7 +33,7 @@ struct tiny_model {
 
 const tiny_model& tiny() {
   static const tiny_model model = [] {
-    const auto folder = std::filesystem::path{T2_TEST_ASSETS} / "mistral-tiny";
+    const auto folder = tests::assets() / "mistral-tiny";
     return tiny_model{*checkpoint::open(folder),
                       svf_layout{*read_model_config(folder), svf_targets::all}
                           .projections()};

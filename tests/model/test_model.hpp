@@ -8,11 +8,12 @@
 #include <string>
 
 #include "model/language_model.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 
 inline std::filesystem::path test_asset(const std::string& name) {
-  return std::filesystem::path{T2_TEST_ASSETS} / name;
+  return tests::assets() / name;
 }
 
 /// A folder of this process, for SVD caches and other files.

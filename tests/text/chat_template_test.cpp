@@ -7,6 +7,7 @@
 
 #include "tests/text/fixtures.hpp"
 #include "text/tokenizer.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -136,7 +137,7 @@ TEST(chat_template, refuses_messages_that_are_not_utf8) {
 TEST(chat_template, means_what_it_means_in_python) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();
-  std::ifstream in(T2_SOURCE_DIR "/tests/text/jinja_samples.json");
+  std::ifstream in(tests::source_folder() / "tests/text/jinja_samples.json");
   const auto samples = json::parse(in);
   ASSERT_GE(samples.size(), 100u);
   for (const auto& one : samples)

@@ -14,13 +14,14 @@
 #include <vector>
 
 #include "text/tokenizer.hpp"
+#include "tests/paths.hpp"
 
 namespace t2::fixtures {
 
 /// The golden records that transformers computed.
 inline const nlohmann::json& golden() {
   static const nlohmann::json read = [] {
-    std::ifstream in(std::string(T2_TEST_ASSETS) + "/text_golden.json");
+    std::ifstream in(tests::assets() / "text_golden.json");
     return nlohmann::json::parse(in);
   }();
   return read;
@@ -38,7 +39,7 @@ inline std::vector<std::string> tokenizer_names() {
 inline std::filesystem::path folder_of(const std::string& name) {
   if (name == "llama3-tokenizer")
     return std::filesystem::path(std::getenv("T2_ASSETS")) / name;
-  return std::filesystem::path(T2_TEST_ASSETS) / name;
+  return tests::assets() / name;
 }
 
 /// Each is read once for all tests.
