@@ -1,12 +1,12 @@
 // Plans, decode steps, prefill, decomposition of a mixture, and the scoring
-// stream of a search, on the model in T2_BENCH_MODEL (bench/random_model.cpp
-// makes one) in T2_BENCH_DTYPE (float32 or bfloat16). JSON:
+// stream of a search, on the model, device and type that bench/bench_model.hpp
+// says. JSON:
 //   engine_bench --benchmark_format=json
+// `peak_mb` is the device's for the benchmark, the process's so far on the CPU.
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
-
+#include "bench/bench_model.hpp"
 #include "model/engine.hpp"
 #include "model/language_model.hpp"
 #include "model/sampling.hpp"
@@ -16,36 +16,16 @@ namespace {
 
 using namespace t2;
 
-std::string variable(const char* name, const char* fallback) {
-  const char* value = std::getenv(name);
-  return value ? value : fallback;
-}
+using bench::model, bench::random_delta;
 
-std::shared_ptr<language_model> model() {
-  static const auto loaded = [] {
-    const std::filesystem::path folder = variable("T2_BENCH_MODEL", "");
-    auto m = language_model::load(
-        {.folder = folder,
-         .device = variable("T2_BENCH_DEVICE", "cpu"),
-         .dtype = variable("T2_BENCH_DTYPE", "bfloat16"),
-         .svd_cache = variable("T2_BENCH_SVD", "/tmp/t2-bench-svd")});
-    if (!m) {
-      std::fprintf(stderr, "engine_bench: %s\n", m.error().message.c_str());
-      std::exit(1);
-    }
-    return *m;
-  }();
-  return loaded;
-}
-
-delta_ref random_delta(std::uint64_t seed, svf_targets targets) {
-  static std::map<svf_targets, at::Tensor> singular;
-  auto layout = std::make_shared<svf_layout>(model()->config(), targets);
-  if (!singular.contains(targets))
-    singular[targets] = *model()->singular_values(*layout);
-  at::manual_seed(seed);
-  const auto& s = singular[targets];
-  return *singular_delta::make(layout, s * 0.1 * at::randn_like(s));
+/// True where the time limit has passed: nothing is measured then.
+bool skipped(benchmark::State& state) {
+  if (!bench::time_is_left()) {
+    state.SkipWithError("the time limit has passed");
+    return true;
+  }
+  bench::forget_peak_memory();
+  return false;
 }
 
 /// Runs one step of `rows` decoding rows, each after 64 tokens of prompt.
@@ -91,9 +71,11 @@ class decode_step {
 void count_rows(benchmark::State& state, std::int64_t rows) {
   state.counters["tokens_per_second"] = benchmark::Counter(
       static_cast<double>(rows * state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["peak_mb"] = bench::peak_memory();
 }
 
 void decode(benchmark::State& state) {
+  if (skipped(state)) return;
   decode_step step{state.range(0), {nullptr}};
   std::int64_t position = 0;
   for (auto _ : state) step.run(position++);
@@ -104,6 +86,7 @@ BENCHMARK(decode)->ArgName("rows")->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit
 
 /// 32 rows over some mixtures under one plan.
 void decode_mixtures(benchmark::State& state) {
+  if (skipped(state)) return;
   const auto plan = static_cast<linear_plan>(state.range(0));
   const auto targets = static_cast<svf_targets>(state.range(2));
   std::vector<delta_ref> deltas;
@@ -138,6 +121,7 @@ BENCHMARK(decode_mixtures)
 
 /// The truncated delta plan: 32 rows over 8 mixtures, `rank` directions each.
 void decode_truncated(benchmark::State& state) {
+  if (skipped(state)) return;
   std::vector<delta_ref> deltas;
   for (std::uint64_t i = 0; i < 8; ++i)
     deltas.push_back(random_delta(i, svf_targets::all));
@@ -162,6 +146,7 @@ BENCHMARK(decode_truncated)
     ->Unit(benchmark::kMillisecond);
 
 void prefill(benchmark::State& state) {
+  if (skipped(state)) return;
   kv_pool pool{model()->config(), model()->dtype(), model()->device(),
                std::int64_t{4} << 30};
   const auto kv = pool.allocate(state.range(0));
@@ -171,8 +156,10 @@ void prefill(benchmark::State& state) {
   step.spans = {{0, state.range(0), 0, kv.get()}};
   step.deltas = {nullptr};
   step.logit_rows = {state.range(0) - 1};
-  for (auto _ : state)
+  for (auto _ : state) {
     benchmark::DoNotOptimize(*model()->network().forward(step));
+    bench::wait();
+  }
   count_rows(state, state.range(0));
 }
 BENCHMARK(prefill)->ArgName("tokens")->Arg(64)->Arg(512)->UseRealTime()->Unit(
@@ -180,6 +167,7 @@ BENCHMARK(prefill)->ArgName("tokens")->Arg(64)->Arg(512)->UseRealTime()->Unit(
 
 /// W' of all adapted projections of a mixture.
 void build_dense(benchmark::State& state) {
+  if (skipped(state)) return;
   const auto targets = static_cast<svf_targets>(state.range(0));
   (void)model()->network().load_factors(
       svf_layout{model()->config(), targets});
@@ -187,7 +175,9 @@ void build_dense(benchmark::State& state) {
   for (auto _ : state) {
     model()->network().set_dense_budget(std::int64_t{4} << 30);
     (void)model()->network().warm(random_delta(seed++, targets));
+    bench::wait();
   }
+  state.counters["peak_mb"] = bench::peak_memory();
 }
 BENCHMARK(build_dense)->ArgName("targets")->Arg(1)->Arg(2)->UseRealTime()->Unit(
     benchmark::kMillisecond);
@@ -195,6 +185,7 @@ BENCHMARK(build_dense)->ArgName("targets")->Arg(1)->Arg(2)->UseRealTime()->Unit(
 /// One iteration of a search: 32 candidates × 5 shots of 48 tokens, answers of
 /// 16, teacher-forced.
 void search_iteration(benchmark::State& state) {
+  if (skipped(state)) return;
   const auto targets = static_cast<svf_targets>(state.range(0));
   std::vector<scoring_row> rows;
   for (std::uint64_t c = 0; c < 32; ++c) {
@@ -228,6 +219,7 @@ BENCHMARK(search_iteration)
 /// The evaluations of an iteration of the authors' search: 32 candidates × 10
 /// shots of 64 tokens, their answers of 32 tokens generated, or scored.
 void cem_iteration(benchmark::State& state) {
+  if (skipped(state)) return;
   const bool generate = state.range(0) != 0;
   engine e{model(), {.max_sequences = 320}};
   std::vector<scoring_row> rows;
@@ -275,6 +267,7 @@ std::vector<token_id> tokens_of(int seed, int count) {
 constexpr int query_tokens = 32;
 
 void pass_1(benchmark::State& state) {
+  if (skipped(state)) return;
   engine e{model(), {}};
   const auto instruction = tokens_of(0, 64), after = tokens_of(1, 5);
   int query = 2;
@@ -304,6 +297,7 @@ BENCHMARK(pass_1)->ArgName("queries")->Arg(1)->Arg(8)->UseRealTime()->Unit(
 
 /// Those queries read up to their next token, nothing before them.
 void query_prefill(benchmark::State& state) {
+  if (skipped(state)) return;
   engine e{model(), {}};
   int query = 2;
   for (auto _ : state) {
@@ -323,6 +317,7 @@ BENCHMARK(query_prefill)
 
 /// Pass 2: 64 tokens after 64.
 void answer_64(benchmark::State& state) {
+  if (skipped(state)) return;
   engine e{model(), {}};
   const auto delta = random_delta(1, svf_targets::mlp);
   if (auto ok = model()->network().warm(delta); !ok)
@@ -366,6 +361,7 @@ BENCHMARK(draw_token)
 
 /// Decomposition of all projections of one layer, the cache aside.
 void decompose_layer(benchmark::State& state) {
+  if (skipped(state)) return;
   const svf_layout layout{model()->config(), svf_targets::all};
   for (auto _ : state)
     for (const auto& p : layout.projections()) {

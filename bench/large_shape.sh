@@ -8,19 +8,7 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target t2 random_model
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cat >"$work/config.json" <<'JSON'
-{"architectures": ["LlamaForCausalLM"], "model_type": "llama",
- "vocab_size": 49152, "hidden_size": 2048, "intermediate_size": 8192,
- "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
- "head_dim": 64, "rms_norm_eps": 1e-05, "rope_theta": 500000.0,
- "rope_scaling": {"rope_type": "llama3", "factor": 32.0,
-   "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-   "original_max_position_embeddings": 8192},
- "max_position_embeddings": 131072, "tie_word_embeddings": true,
- "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2,
- "torch_dtype": "bfloat16"}
-JSON
-build/release/bin/random_model "$work/config.json" "$work/model" bfloat16
+build/release/bin/random_model bench/shapes/llama-1b.json "$work/model" bfloat16
 cp tests/assets/smollm2/tokenizer*.json "$work/model/"
 ulimit -v $((20 * 1024 * 1024))
 t2() {

@@ -1,23 +1,21 @@
-// A policy-gradient step on the model in T2_BENCH_MODEL (bench/random_model.cpp
-// makes one) in T2_BENCH_DTYPE: W' of new parameters, greedy answers of 32
+// A policy-gradient step on the model, device and type that
+// bench/bench_model.hpp says: W' of new parameters, greedy answers of 32
 // tokens to 8 prompts of 64, forward and backward over them, without and with
 // the divergence from the base. Rewards cost nothing: half the answers are
 // right. JSON:
 //   training_bench --benchmark_format=json
-// `peak_mb` is the process's peak so far: run one benchmark at a time for it
-// (--benchmark_filter).
+// `peak_mb` is the device's for the benchmark; on the CPU the process's so far:
+// run one benchmark at a time for it (--benchmark_filter).
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
 #include "adaptation/reinforce_objective.hpp"
 #include "adaptation/trainable_parameters.hpp"
-#include "model/language_model.hpp"
+#include "bench/bench_model.hpp"
 #include "model/trainer_model.hpp"
 
 namespace {
@@ -28,26 +26,7 @@ constexpr std::size_t prompts = 8;
 constexpr std::int64_t prompt_tokens = 64;
 constexpr std::int32_t answer_tokens = 32;
 
-std::string variable(const char* name, const char* fallback) {
-  const char* value = std::getenv(name);
-  return value ? value : fallback;
-}
-
-std::shared_ptr<language_model> model() {
-  static const auto loaded = [] {
-    auto m = language_model::load(
-        {.folder = variable("T2_BENCH_MODEL", ""),
-         .device = variable("T2_BENCH_DEVICE", "cpu"),
-         .dtype = variable("T2_BENCH_DTYPE", "bfloat16"),
-         .svd_cache = variable("T2_BENCH_SVD", "/tmp/t2-bench-svd")});
-    if (!m) {
-      std::fprintf(stderr, "training_bench: %s\n", m.error().message.c_str());
-      std::exit(1);
-    }
-    return *m;
-  }();
-  return loaded;
-}
+using bench::model;
 
 template <class T>
 T value(result<T> found) {
@@ -65,15 +44,12 @@ double seconds() {
       .count();
 }
 
-double peak_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
 enum class what : int { svf_mlp, svf_all, lora };
 
 void step(benchmark::State& state) {
+  if (!bench::time_is_left())
+    return state.SkipWithError("the time limit has passed");
+  bench::forget_peak_memory();
   const auto which = static_cast<what>(state.range(0));
   const double kl_weight = state.range(1) ? 0.2 : 0;
   training_options options;
@@ -101,6 +77,7 @@ void step(benchmark::State& state) {
   for (auto _ : state) {
     const double begin = seconds();
     trainer.set(value(parameters->values(p)));
+    bench::wait();
     const double built = seconds();
     auto batch = value(rollout_batch::make(
         *model(), requests,
@@ -124,7 +101,7 @@ void step(benchmark::State& state) {
   state.counters["build_s"] = mean(build);
   state.counters["rollout_s"] = mean(answer);
   state.counters["forward_backward_s"] = mean(learn);
-  state.counters["peak_mb"] = peak_mb();
+  state.counters["peak_mb"] = bench::peak_memory();
 }
 
 BENCHMARK(step)

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "model/language_model.hpp"
+#include "tests/model/test_device.hpp"
 #include "tests/paths.hpp"
 
 namespace t2 {
@@ -24,10 +25,12 @@ inline std::filesystem::path test_folder() {
   return folder;
 }
 
-/// A model of tests/assets; null and a failed test if it does not load.
+/// A model of tests/assets, on the device of T2_TEST_DEVICE (else the CPU)
+/// unless told; null and a failed test if it does not load.
 inline std::shared_ptr<language_model> load_test_model(
     const std::string& name, const std::string& dtype,
-    const std::string& device = "cpu") {
+    const std::string& device = named_test_device() ? named_test_device()
+                                                    : "cpu") {
   auto model = language_model::load({.folder = test_asset(name),
                                      .device = device,
                                      .dtype = dtype,

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""What `tools/device_check.sh run` does, in the folder that `pack` made: parts in
+order, each under a time limit, each with a file of its own; summary.txt and
+summary.json are written anew after each, so that a run that is cut still tells.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from device_summary import as_text, benchmarks
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Seconds: 350 in all.
+PARTS = {"device": 25, "tests": 95, "agreement": 40, "bench_135m": 60,
+         "bench_1b": 85, "sanitizer": 45}
+# One process each: an error on a device spoils its process and no other.
+SUITES = {"linear_weight": "*linear_weight_rows*", "kernels": "*/kernel.*",
+          "plans": "*/plans.*", "golden": "*/golden.*",
+          "engine": "engine_on*:*/agreement.*", "training": "lora.*",
+          "plan_costs": "plan_costs.*"}
+ENGINE_BENCH = "^(decode|decode_mixtures|build_dense)/|^prefill/tokens:512"
+POLICY_STEP = "^step/svf_mlp0_all1_lora2:1/kl:1"
+
+
+def torch_of_python():
+    """What this Python's torch and its device are; prints JSON."""
+    import torch
+    said = dict(torch=torch.__version__, torch_build=torch.version.git_version,
+                cuda=torch.version.cuda, folder=os.path.dirname(torch.__file__),
+                visible=torch.cuda.is_available())
+    if said["visible"]:
+        card = torch.cuda.get_device_properties(0)
+        said |= dict(card=card.name, memory_mb=card.total_memory >> 20,
+                     multiprocessors=card.multi_processor_count)
+
+        def seconds(run, times):
+            run()
+            torch.cuda.synchronize()
+            begin = time.perf_counter()
+            for _ in range(times):
+                run()
+            torch.cuda.synchronize()
+            return (time.perf_counter() - begin) / times
+        # What the card itself can do: the ceiling of every figure below.
+        a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+        said["bf16_tflops"] = 2 * 8192**3 / seconds(lambda: a @ a, 10) / 1e12
+        b = torch.empty(1 << 30, device="cuda", dtype=torch.uint8)
+        c = torch.empty_like(b)
+        said["copy_gb_per_s"] = 2 * b.numel() / seconds(lambda: c.copy_(b), 10) / 1e9
+        small = a[:64, :64].clone()
+        said["launch_us"] = seconds(lambda: small.add_(1), 1000) * 1e6
+    print(json.dumps(said))
+
+
+class Cut(Exception):
+    """A part's time is over."""
+
+
+class Check:
+    def __init__(self, options):
+        self.options, self.out = options, options.out
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="t2-device-"))
+        self.log = open(self.out / "log.txt", "w")
+        self.summary = dict(device=options.device, host=platform.node(),
+                            began=time.strftime("%Y-%m-%d %H:%M:%S"),
+                            built=json.loads((HERE / "built.json").read_text()),
+                            parts=[])
+        self.env = dict(os.environ)
+
+    def run(self, command, env=None, on_line=None):
+        """A program's lines as they come; its exit status. Cut at the part's end."""
+        self.log.write(f"\n$ {' '.join(map(str, command))}\n")
+        process = subprocess.Popen(
+            [str(c) for c in command], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+            env=self.env | (env or {}), cwd=self.work, start_new_session=True)
+        end = lambda *_: os.killpg(process.pid, signal.SIGKILL)
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, max(0.1, self.until - time.time()))
+        for line in process.stdout:
+            self.log.write(line)
+            self.log.flush()
+            if on_line:
+                on_line(line.rstrip("\n"))
+        status = process.wait()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if status == -signal.SIGKILL and time.time() >= self.until - 0.2:
+            raise Cut()
+        return status
+
+    def write(self, name, value):
+        (self.out / name).write_text(
+            value if isinstance(value, str) else json.dumps(value, indent=1))
+
+    # --- parts: each returns what it found, and says what failed ---------------
+
+    def device(self, part):
+        lines = []
+        if self.run([sys.executable, __file__, "--torch"], on_line=lines.append):
+            part["failed"] = ["this Python has no torch: " + (lines or [""])[-1]]
+            return
+        said = json.loads(lines[-1])
+        self.summary |= dict(of_torch=said)
+        if said["torch_build"] != self.summary["built"]["torch_build"]:
+            part["failed"].append(
+                f"expected torch {self.summary['built']['torch']}, found {said['torch']}")
+        if self.options.device != "cpu" and not said["visible"]:
+            part["failed"].append("torch sees no GPU")
+        torch = pathlib.Path(said["folder"])
+        folders = [torch / "lib", HERE / "lib"]
+        folders += sorted(torch.parent.glob("nvidia/*/lib"))
+        self.env |= dict(LD_LIBRARY_PATH=":".join(map(str, folders)),
+                         T2_TEST_DEVICE=self.options.device,
+                         T2_TEST_SOURCE=str(HERE), T2_BENCH_DTYPE="bfloat16",
+                         T2_BENCH_DEVICE=self.options.device, T2_BENCH_SVD="random",
+                         TMPDIR=str(self.work), TEST_TMPDIR=str(self.work))
+        # Every symbol must be there, not only those that a test comes to.
+        for program in sorted((HERE / "bin").iterdir()):
+            flag = {"t2_test_model": "--gtest_list_tests",
+                    "random_model": "--help"}.get(program.name, "--benchmark_list_tests")
+            found = []
+            if self.run([program, flag], dict(LD_BIND_NOW="1"), found.append) not in (0, 2):
+                part["failed"].append(f"{program.name} does not start: {(found or [''])[-1]}")
+
+    def suite(self, filter, part, found):
+        running, said = None, []
+
+        def on_line(line):
+            nonlocal running
+            mark = re.match(r"\[ (RUN|      OK|  FAILED|  SKIPPED|  PASSED) +\] (\S+)", line)
+            if not mark or "." not in mark[2]:
+                said.append(line)
+            elif mark[1] == "RUN":
+                running = mark[2]
+                said.clear()
+            elif running == mark[2].rstrip(","):
+                found[running] = {"OK": "passed"}.get(mark[1].strip(), mark[1].strip().lower())
+                if found[running] == "failed":
+                    part["failed"].append(running + ": " + " | ".join(said[:6]))
+                running = None
+        try:
+            status = self.run([HERE / "bin/t2_test_model", f"--gtest_filter={filter}",
+                               f"--gtest_output=json:{self.work}/report.json"],
+                              dict(OMP_WAIT_POLICY="passive"), on_line)
+        except Cut:
+            if running:
+                found[running] = "cut"
+            raise
+        if running:
+            found[running] = "crashed"
+            part["failed"].append(f"{running}: ended with {status}: " + " | ".join(said[-3:]))
+        elif status not in (0, 1):
+            part["failed"].append(f"{filter}: ended with {status}: " + " | ".join(said[-3:]))
+
+    def tests(self, part):
+        results = part["results"] = {}
+        for name, filter in SUITES.items():
+            found = results[name] = {}
+            try:
+                self.suite(filter, part, found)
+            finally:
+                self.write("tests.json", results)
+            if not found:
+                part["failed"].append(f"{name}: no test ran")
+
+    def agreement(self, part):
+        found, errors = {}, {}
+        try:
+            self.suite("*/device_agreement.*", part, found)
+        finally:
+            report = self.work / "report.json"
+            for suite in json.loads(report.read_text())["testsuites"] if report.exists() else []:
+                for test in suite["testsuite"]:
+                    if "error" in test:
+                        errors[test["name"]] = float(test["error"])
+            part |= dict(results=dict(agreement=found), errors=errors)
+            self.write("agreement.json", dict(tests=found, largest_relative_errors=errors))
+        if not found:
+            part["failed"].append("no test ran")
+
+    def bench(self, part, shape):
+        model = self.work / shape
+        figures = part["figures"] = []
+        if self.run([HERE / "bin/random_model", HERE / f"bench/shapes/llama-{shape}.json",
+                     model, "bfloat16"]):
+            part["failed"].append("random_model failed")
+            return
+        report = self.work / "bench.json"
+        try:
+            for program, filter in (("engine_bench", ENGINE_BENCH), ("training_bench", POLICY_STEP)):
+                report.unlink(missing_ok=True)
+                # The step comes last and is wanted: it gets a third of the time.
+                left = self.until - time.time()
+                limit = left * 0.6 if program == "engine_bench" else left
+                try:
+                    status = self.run(
+                        [HERE / "bin" / program, f"--benchmark_filter={filter}",
+                         "--benchmark_min_time=0.2", f"--benchmark_out={report}",
+                         "--benchmark_out_format=json"],
+                        dict(T2_BENCH_MODEL=str(model), T2_BENCH_LIMIT=f"{limit:.0f}"))
+                    if status:
+                        part["failed"].append(f"{program} ended with {status}")
+                finally:
+                    figures += benchmarks(report)
+        finally:
+            shutil.rmtree(model, ignore_errors=True)
+            for one in figures:
+                if one.get("error_occurred"):
+                    part["left_out"].append(f"{one['name']}: {one['error_message']}")
+            self.write(f"bench_{shape}.json", figures)
+
+    def sanitizer(self, part):
+        tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+        if not pathlib.Path(tool).exists():
+            part["state"] = "left out: no compute-sanitizer here"
+            return
+        said = []
+        try:
+            status = self.run(
+                [tool, "--tool", "memcheck", "--error-exitcode", "9",
+                 HERE / "bin/t2_test_model",
+                 "--gtest_filter=*/plans.a_linear*:*/kernel.scale_rows*"], on_line=said.append)
+        finally:
+            part["said"] = [line for line in said if "=====" in line][-5:]
+        if any("not supported" in line for line in said):
+            part["state"] = "left out: compute-sanitizer does not take this device"
+        elif status:
+            part["failed"].append(f"ended with {status}: " + " | ".join(part["said"]))
+
+    # --- the whole ---------------------------------------------------------------
+
+    def left_out(self, name):
+        on_cpu = self.options.device == "cpu"
+        if on_cpu and name == "sanitizer":
+            return "nothing for it on the CPU"
+        if on_cpu and name == "bench_1b" and not self.options.all:
+            return "takes 10 GB and minutes on a CPU (--all)"
+        failed = any(p["failed"] for p in self.summary["parts"] if p["name"] == "device")
+        if name != "device" and failed:
+            return "the device part failed"
+        return None
+
+    def all(self):
+        for name in self.options.parts:
+            begin = time.time()
+            self.until = begin + PARTS[name]
+            part = dict(name=name, state="running", limit=PARTS[name], failed=[], left_out=[])
+            self.summary["parts"].append(part)
+            self.tell()
+            why = self.left_out(name)
+            try:
+                if why:
+                    part["state"] = "left out: " + why
+                elif name.startswith("bench_"):
+                    self.bench(part, name.removeprefix("bench_"))
+                else:
+                    getattr(self, name)(part)
+            except Cut:
+                part["state"] = "cut by its time limit"
+            except Exception as trouble:  # one part's trouble is not the next one's
+                part["failed"].append(f"{type(trouble).__name__}: {trouble}")
+            if part["failed"]:
+                part["state"] = "failed"
+            elif part["state"] == "running":
+                part["state"] = "passed"
+            part["seconds"] = round(time.time() - begin, 1)
+            self.tell()
+        shutil.rmtree(self.work, ignore_errors=True)
+        print((self.out / "summary.txt").read_text())
+        return 1 if any(p["failed"] for p in self.summary["parts"]) else 0
+
+    def tell(self):
+        self.write("summary.json", self.summary)
+        self.write("summary.txt", as_text(self.summary))
+
+
+def main():
+    if sys.argv[1:] == ["--torch"]:
+        return torch_of_python()
+    p = argparse.ArgumentParser(prog="device_check.sh run")
+    p.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("device_check_results"))
+    p.add_argument("--parts", default=list(PARTS), type=lambda text: text.split(","))
+    p.add_argument("--all", action="store_true")
+    options = p.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        p.error(f"expected parts of {', '.join(PARTS)}, found {', '.join(unknown)}")
+    if "device" not in options.parts:  # it says where LibTorch is
+        options.parts.insert(0, "device")
+    options.out = options.out.resolve()
+    return Check(options).all()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
