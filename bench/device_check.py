@@ -77,8 +77,10 @@ class Check:
                             parts=[])
         self.env = dict(os.environ)
 
-    def run(self, command, env=None, on_line=None):
-        """A program's lines as they come; its exit status. Cut at the part's end."""
+    def run(self, command, env=None, on_line=None, limit=1000):
+        """A program's lines as they come; its exit status. Cut after `limit` seconds
+        and at the part's end."""
+        until = min(self.until, time.time() + limit)
         self.log.write(f"\n$ {' '.join(map(str, command))}\n")
         process = subprocess.Popen(
             [str(c) for c in command], stdout=subprocess.PIPE,
@@ -86,7 +88,7 @@ class Check:
             env=self.env | (env or {}), cwd=self.work, start_new_session=True)
         end = lambda *_: os.killpg(process.pid, signal.SIGKILL)
         signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, max(0.1, self.until - time.time()))
+        signal.setitimer(signal.ITIMER_REAL, max(0.1, until - time.time()))
         for line in process.stdout:
             self.log.write(line)
             self.log.flush()
@@ -94,7 +96,7 @@ class Check:
                 on_line(line.rstrip("\n"))
         status = process.wait()
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if status == -signal.SIGKILL and time.time() >= self.until - 0.2:
+        if status == -signal.SIGKILL and time.time() >= until - 0.2:
             raise Cut()
         return status
 
@@ -132,30 +134,32 @@ class Check:
             if self.run([program, flag], dict(LD_BIND_NOW="1"), found.append) not in (0, 2):
                 part["failed"].append(f"{program.name} does not start: {(found or [''])[-1]}")
 
-    def suite(self, filter, part, found):
+    def suite(self, filter, part, found, share=0.5):
         running, said = None, []
 
         def on_line(line):
             nonlocal running
-            mark = re.match(r"\[ (RUN|      OK|  FAILED|  SKIPPED|  PASSED) +\] (\S+)", line)
+            mark = re.match(r"\[ +(RUN|OK|FAILED|SKIPPED) +\] (\S+)", line)
             if not mark or "." not in mark[2]:
                 said.append(line)
             elif mark[1] == "RUN":
                 running = mark[2]
                 said.clear()
             elif running == mark[2].rstrip(","):
-                found[running] = {"OK": "passed"}.get(mark[1].strip(), mark[1].strip().lower())
+                found[running] = {"OK": "passed"}.get(mark[1], mark[1].lower())
                 if found[running] == "failed":
                     part["failed"].append(running + ": " + " | ".join(said[:6]))
                 running = None
         try:
             status = self.run([HERE / "bin/t2_test_model", f"--gtest_filter={filter}",
                                f"--gtest_output=json:{self.work}/report.json"],
-                              dict(OMP_WAIT_POLICY="passive"), on_line)
-        except Cut:
+                              dict(OMP_WAIT_POLICY="passive"), on_line,
+                              limit=(self.until - time.time()) * share)
+        except Cut:  # what is left is for the suites behind it
             if running:
                 found[running] = "cut"
-            raise
+            part["cut"] = True
+            return
         if running:
             found[running] = "crashed"
             part["failed"].append(f"{running}: ended with {status}: " + " | ".join(said[-3:]))
@@ -176,7 +180,8 @@ class Check:
     def agreement(self, part):
         found, errors = {}, {}
         try:
-            self.suite("*/device_agreement.*", part, found)
+            (self.work / "report.json").unlink(missing_ok=True)
+            self.suite("*/device_agreement.*:device_rules.*", part, found, share=1)
         finally:
             report = self.work / "report.json"
             for suite in json.loads(report.read_text())["testsuites"] if report.exists() else []:
@@ -207,9 +212,12 @@ class Check:
                         [HERE / "bin" / program, f"--benchmark_filter={filter}",
                          "--benchmark_min_time=0.2", f"--benchmark_out={report}",
                          "--benchmark_out_format=json"],
-                        dict(T2_BENCH_MODEL=str(model), T2_BENCH_LIMIT=f"{limit:.0f}"))
+                        dict(T2_BENCH_MODEL=str(model), T2_BENCH_LIMIT=f"{limit:.0f}"),
+                        limit=0.8 * left if program == "engine_bench" else left)
                     if status:
                         part["failed"].append(f"{program} ended with {status}")
+                except Cut:
+                    part["cut"] = True
                 finally:
                     figures += benchmarks(report)
         finally:
@@ -266,18 +274,21 @@ class Check:
                 else:
                     getattr(self, name)(part)
             except Cut:
-                part["state"] = "cut by its time limit"
+                part["cut"] = True
             except Exception as trouble:  # one part's trouble is not the next one's
                 part["failed"].append(f"{type(trouble).__name__}: {trouble}")
-            if part["failed"]:
-                part["state"] = "failed"
-            elif part["state"] == "running":
-                part["state"] = "passed"
+            if part["state"] == "running":
+                part["state"] = "failed" if part["failed"] else "passed"
+                if part.get("cut"):
+                    part["state"] = ("failed, and " if part["failed"] else "") + \
+                        "cut by its time limit"
             part["seconds"] = round(time.time() - begin, 1)
             self.tell()
         shutil.rmtree(self.work, ignore_errors=True)
         print((self.out / "summary.txt").read_text())
-        return 1 if any(p["failed"] for p in self.summary["parts"]) else 0
+        parts = self.summary["parts"]
+        return 1 if any(p["failed"] for p in parts) else 3 if any(
+            p.get("cut") for p in parts) else 0
 
     def tell(self):
         self.write("summary.json", self.summary)
