@@ -1,5 +1,6 @@
 #include "model/device.hpp"
 
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 
 #include <charconv>
@@ -29,6 +30,12 @@ result<c10::Device> open_device(const std::string& text) {
     return error{ec::unavailable,
                  "model.device: expected LibTorch's CUDA library for '" + text +
                      "' (tools/setup.sh --cuda), found: " + dlerror()};
+  // 0 also where there is no driver.
+  const int count = at::detail::getCUDAHooks().deviceCount();
+  if (index >= count)
+    return error{ec::unavailable, "model.device: expected a GPU for '" + text +
+                                      "', found " + std::to_string(count) +
+                                      " of them"};
   return c10::Device{c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 

@@ -2,6 +2,9 @@
 
 #include <ATen/ops/empty.h>
 
+#include <exception>
+
+#include "config/first_line.hpp"
 #include "model/device.hpp"
 #include "model/fingerprint.hpp"
 #include "model/transformer.hpp"
@@ -67,11 +70,18 @@ result<std::shared_ptr<language_model>> language_model::load(
   auto svd = svd_cache::open(options.svd_cache, model->fingerprint_);
   if (!svd) return svd.error();
   model->svd_ = *std::move(svd);
-  auto network =
-      transformer::load(model->config_, model->checkpoint_, *model->svd_,
-                        model->dtype_, model->device_);
-  if (!network) return network.error();
-  model->network_ = *std::move(network);
+  try {
+    auto network =
+        transformer::load(model->config_, model->checkpoint_, *model->svd_,
+                          model->dtype_, model->device_);
+    if (!network) return network.error();
+    model->network_ = *std::move(network);
+  } catch (const std::exception& e) {
+    // No room for the weights, or a device's refusal: its first line.
+    return error{ec::unavailable, "model: expected to load " + model->name_ +
+                                      " on " + model->device_.str() +
+                                      ", found: " + first_line(e.what())};
+  }
   return model;
 }
 

@@ -212,6 +212,22 @@ TEST_P(device_agreement, in_loss_and_gradient) {
   }
 }
 
+TEST(open_device, refuses_what_is_no_device_and_gpus_that_are_not_there) {
+  for (const char* wrong : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ",
+                            "cuda:128", "CUDA"}) {
+    const auto found = open_device(wrong);
+    ASSERT_FALSE(found) << wrong;
+    EXPECT_EQ(found.error().code, ec::invalid_argument) << wrong;
+  }
+  // No library, no driver, or fewer GPUs.
+  const auto found = open_device("cuda:127");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ec::unavailable);
+  EXPECT_NE(found.error().message.find("'cuda:127'"), std::string::npos);
+  EXPECT_EQ(found.error().message.find('\n'), std::string::npos);
+  EXPECT_TRUE(open_device("cpu"));
+}
+
 // What the tests rest on where T2_TEST_DEVICE names a device.
 TEST(device_rules, the_hosts_tensors_and_loops_stay_off_a_device) {
   const char* named = named_test_device();
