@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t largest_file = 16 << 20;
 constexpr std::int64_t output_of_one = 4096;  // bytes of a verdict, and more
 constexpr std::int64_t processes = 32;
+constexpr double largest_reward = 1e9;  // sums of many stay far from infinity
 
 error failure(const std::string& rest) {
   return {ec::unavailable, "rewards.command: " + rest};
@@ -32,7 +33,9 @@ std::string line_of(const judged_text& text) {
   json line = to_json(to_line(*text.source));
   line["reference"] = text.source->answer;
   line["answer"] = text.answer;
-  return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  // ASCII alone: an answer may hold what some readers take for the end of a
+  // line (U+0085, U+2028, U+2029).
+  return line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
 }
 
 /// The files of the host that the command names.
@@ -89,9 +92,9 @@ result<std::vector<double>> read_verdicts(const std::string& output,
     const auto found =
         value.is_object() ? value.find("reward") : value.end();
     if (!value.is_object() || found == value.end() || !found->is_number() ||
-        !std::isfinite(found->get<double>()))
+        !(std::abs(found->get<double>()) <= largest_reward))
       return failure("output:" + std::to_string((*next)->number) +
-                     ": expected {\"reward\": NUMBER}");
+                     ": expected {\"reward\": NUMBER}, between -1e9 and 1e9");
     rewards.push_back(found->get<double>());
   }
   if (rewards.size() != count)

@@ -5,296 +5,154 @@
 # imitate its tests. The fork was made before the tests and the word that means
 # success were read; in the sandbox it sees no /proc and may not trace.
 #
-# Standard input: program, prompt, tests, entry point and word, each behind
-# eight bytes of length. Standard output: the word, if all tests passed. Exit
-# codes: 0 passed, 1 failed, 3 the tests themselves do not compile.
-#
-# Only built-in modules: others take longer to import than most tests to run.
-import builtins
-import posix
-import sys
-import _signal
+# Standard input: program, prompt, tests, entry point, reference (the program of
+# the example's answer) and word, each behind eight bytes of length. Standard
+# output: the word, if all tests passed. Standard error: one line that says why
+# not. Exit codes: 0 passed, 1 failed, 3 the tests themselves do not compile.
 
 
-# ---- the wire: a value is a tag and, behind it, its content
+def take_what_is_handled(named):
+    take(sys.exc_info()[1], named)
 
 
-def encode(value, out, keep):
-    kind = type(value)
-    if value is None:
-        out.append(b"N")
-    elif kind is bool:
-        out.append(b"T" if value else b"F")
-    elif isinstance(value, int):
-        out.append(b"i%x;" % value if value >= 0 else b"i-%x;" % -int(value))
-    elif isinstance(value, float):
-        out.append(b"d" + float.hex(value).encode() + b";")
-    elif isinstance(value, complex):
-        out.append(b"c")
-        encode(value.real, out, keep)
-        encode(value.imag, out, keep)
-    elif isinstance(value, str):
-        text = str.encode(value, "utf-8", "surrogatepass")
-        out.append(b"s%x;" % len(text))
-        out.append(text)
-    elif isinstance(value, (bytes, bytearray)):
-        out.append(b"b%x;" % len(value))
-        out.append(bytes(value))
-    elif isinstance(value, dict):
-        out.append(b"m%x;" % len(value))
-        for key, item in dict.items(value):
-            encode(key, out, keep)
-            encode(item, out, keep)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for base, tag in ((list, b"l"), (tuple, b"t"), (set, b"e"), (frozenset, b"z")):
-            if isinstance(value, base):
-                items = list(base.__iter__(value))
-                out.append(tag + b"%x;" % len(items))
-                for item in items:
-                    encode(item, out, keep)
-                break
-    else:
-        out.append(b"o%x;" % keep(value))
+def next_of(*given):
+    """The tests' next(). An end that it finds ends their own loops only where
+    they say so: it is taken like an exception of the answer, but for the
+    __next__ of an iterator of theirs."""
+    try:
+        return next(*given)
+    except StopIteration as end:
+        if sys._getframe(1).f_code.co_name != "__next__":
+            await_taker(end)
+        raise
 
 
-def decode(data, at, find):
-    tag = data[at : at + 1]
-    at += 1
-    if tag == b"N":
-        return None, at
-    if tag == b"T":
-        return True, at
-    if tag == b"F":
-        return False, at
-    if tag == b"c":
-        real, at = decode(data, at, find)
-        imag, at = decode(data, at, find)
-        return complex(real, imag), at
-    end = data.index(b";", at)
-    head = data[at:end].decode()
-    at = end + 1
-    if tag == b"d":
-        return float.fromhex(head), at
-    number = int(head, 16)
-    if tag == b"i":
-        return number, at
-    if tag == b"o":
-        return find(number), at
-    if tag == b"s":
-        return data[at : at + number].decode("utf-8", "surrogatepass"), at + number
-    if tag == b"b":
-        return data[at : at + number], at + number
-    items = []
-    for _ in range(number * (2 if tag == b"m" else 1)):
-        item, at = decode(data, at, find)
-        items.append(item)
-    if tag == b"m":
-        return dict(zip(items[::2], items[1::2])), at
-    return {b"l": list, b"t": tuple, b"e": set, b"z": frozenset}[tag](items), at
-
-
-def read_exactly(file, count):
-    parts = []
-    while count > 0:
-        part = posix.read(file, min(count, 1 << 20))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def read_message(file):
-    return read_exactly(file, int.from_bytes(read_exactly(file, 8), "big"))
-
-
-def write_message(file, parts):
-    data = b"".join(parts)
-    data = len(data).to_bytes(8, "big") + data
-    at = 0
-    while at < len(data):
-        at += posix.write(file, data[at : at + (1 << 20)])
-
-
-# ---- the answer's side
-
-
-def serve(program, requests, replies):
-    module = type(sys)("answer")
-    sys.modules["answer"] = module
-    names = module.__dict__
-    exec(compile(program, "answer.py", "exec"), names)
-    kept = []
-
-    def keep(value):
-        kept.append(value)
-        return len(kept) - 1
-
-    def find(number):
-        return kept[number]
-
-    def named(name):
-        return (True, names[name]) if name in names else (False, None)
-
-    deeds = {
-        "named": named,
-        "call": lambda f, args, named: f(*args, **named),
-        "attribute": getattr,
-        "assign": setattr,
-        "item": lambda o, k: o[k],
-        "put": lambda o, k, v: o.__setitem__(k, v),
-        "remove": lambda o, k: o.__delitem__(k),
-        "length": len,
-        "list": list,
-        "next": next,
-        "text": str,
-        "shown": repr,
-        "true": bool,
-        "equal": lambda a, b: a == b,
-        "less": lambda a, b: a < b,
-    }
-    while True:
-        (deed, args), _ = decode(read_message(requests), 0, find)
-        out = []
-        try:
-            value = deeds[deed](*args)
-            given = args[1] if deed == "call" else ()
-            encode((True, value, [v for v in given if type(v) in (list, dict, set)]), out, keep)
-        except Exception as problem:
-            out = []
-            encode((False, type(problem).__name__, str(problem)), out, keep)
-        write_message(replies, out)
-
-
-# ---- the tests' side
-
-
-def ask(deed, *args):
-    out = []
-    encode((deed, args), out, remote.number)
-    write_message(to_answer, out)
-    (fine, value, more), _ = decode(read_message(from_answer), 0, remote)
-    if not fine:
-        kind = getattr(builtins, str(value), None)
-        if not (type(kind) is type and issubclass(kind, Exception)):
-            kind = Exception
-        try:
-            problem = kind(str(more))
-        except Exception:
-            problem = Exception(str(more))
-        raise problem
-    if deed == "call":
-        # What the answer did to the lists, dicts and sets that it was given.
-        given = [v for v in args[1] if type(v) in (list, dict, set)]
-        for before, after in zip(given, more):
-            if type(before) is not type(after):
-                continue
-            if type(before) is list:
-                before[:] = after
-            else:
-                before.clear()
-                before.update(after)
+def through(value, names):
+    for one in names:
+        if mutable(one) and not one and same_problem(one, emptied):
+            fail("the tests go through what the answer has emptied")
     return value
 
 
-def flag(value):
-    return value is True
+def not_nan(value):
+    if type(value) is float and value != value:
+        fail("the tests compare with NaN, which neither they nor the reference mention")
+    return value
 
 
-class remote:
-    """A function or object of the answer."""
+class taken:
+    """A `with` of the tests: what it lets nobody see is expected. An object of
+    the answer may begin and end one, and suppress nothing."""
 
-    def __init__(self, number):
-        object.__setattr__(self, "_number", number)
+    def __init__(self, inner):
+        self.inner = inner
 
-    @staticmethod
-    def number(value):
-        if type(value) is not remote:
-            raise TypeError("only plain values can be passed to the answer")
-        return object.__getattribute__(value, "_number")
+    def __enter__(self):
+        if type(self.inner) is remote:
+            return self.inner.__getattr__("__enter__")()
+        return type(self.inner).__enter__(self.inner)
 
-    def __call__(self, *args, **named):
-        return ask("call", self, args, named)
+    def __exit__(self, kind, problem, trace):
+        if type(self.inner) is remote:
+            self.inner.__getattr__("__exit__")(None, None, None)
+            return False
+        gone = type(self.inner).__exit__(self.inner, kind, problem, trace)
+        if gone and problem is not None:
+            take(problem)
+        return gone
 
-    def __getattr__(self, name):
-        return ask("attribute", self, name)
+    async def __aenter__(self):
+        return await type(self.inner).__aenter__(self.inner)
 
-    def __setattr__(self, name, value):
-        ask("assign", self, name, value)
-
-    def __getitem__(self, key):
-        return ask("item", self, key)
-
-    def __setitem__(self, key, value):
-        ask("put", self, key, value)
-
-    def __delitem__(self, key):
-        ask("remove", self, key)
-
-    def __contains__(self, key):
-        return key in list(self)
-
-    def __len__(self):
-        return ask("length", self)
-
-    def __iter__(self):
-        return iter(ask("list", self))
-
-    def __next__(self):
-        return ask("next", self)
-
-    def __str__(self):
-        return str(ask("text", self))
-
-    def __repr__(self):
-        return str(ask("shown", self))
-
-    def __bool__(self):
-        return flag(ask("true", self))
-
-    # Never equal to a plain value: that would be for the answer to say.
-    def __eq__(self, other):
-        return type(other) is remote and flag(ask("equal", self, other))
-
-    def __lt__(self, other):
-        return type(other) is remote and flag(ask("less", self, other))
-
-    def __hash__(self):
-        return remote.number(self)
+    async def __aexit__(self, kind, problem, trace):
+        gone = await type(self.inner).__aexit__(self.inner, kind, problem, trace)
+        if gone and problem is not None:
+            take(problem)
+        return gone
 
 
-def names_in(code):
-    found = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, type(code)):
-            found |= names_in(constant)
-    return found
+def own_names():
+    return {
+        "__name__": "tests",
+        "next": next_of,
+        "(next)": next_of,
+        "(settle)": settle,
+        "(views)": views,
+        "(take)": take_what_is_handled,
+        "(with)": taken,
+        "(number)": not_nan,
+        "(through)": through,
+    }
 
 
-def test(prompt, tests, entry_point):
+def names_of_prompt(prompt, entry_point):
+    """Where the prompt is code, its helpers serve the tests."""
+    names = own_names()
     try:
-        code = compile(tests, "tests.py", "exec")
+        exec(rewritten(parsed(prompt, "prompt.py"), "prompt.py", False), names)
+    except Exception:
+        names = own_names()
+    names.pop(entry_point, None)
+    return names
+
+
+def tree_of(text, name):
+    try:
+        return parsed(text, name)
+    except (SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
+
+
+def give(names, used, entry_point, reference):
+    """The names that come from the answer: the entry point, and those that the
+    reference defines. What the reference imports is imported here. Where
+    neither names anything, all that the tests use and nobody defines."""
+    of_reference, imports = set(), []
+    defined_in(reference.body, of_reference, imports)
+    for one in imports:
+        if any((a.asname or a.name.split(".")[0]) in used - set(names) for a in one.names):
+            try:
+                tree = ast.Module(body=[one], type_ignores=[])
+                exec(compile(tree, "reference.py", "exec"), names)
+            except Exception:
+                pass
+    wanted = of_reference & used
+    if entry_point:
+        wanted.add(entry_point)
+    elif not of_reference:
+        wanted = used - builtin_names
+    for name in sorted(wanted - {n for n in names if names[n] is not next_of}):
+        value = ask("named", name)
+        if value is not nothing:
+            names[name] = value
+        elif name == entry_point or name in builtin_names:
+            fail("the answer does not define " + name)
+
+
+def test(program, prompt, tests, entry_point, reference):
+    global nan_is_fine
+    judged = tree_of(reference, "reference.py")
+    # A reference that is judged itself is no witness of its own.
+    nan_is_fine = program != reference and mentions_nan(judged)
+    try:
+        tree = parsed(tests, "tests.py")
+        used = names_in(tree)
+        nan_is_fine = nan_is_fine or mentions_nan(tree)
+        code = rewritten(tree, "tests.py", not nan_is_fine)
     except (SyntaxError, ValueError):
         posix._exit(3)
-    names = {"__name__": "tests"}
-    try:  # where the prompt is code, its helpers serve the tests unchanged
-        exec(compile(prompt, "prompt.py", "exec"), names)
-    except Exception:
-        names = {"__name__": "tests"}
-    names.pop(entry_point, None)
-    wanted = names_in(code) - set(names) - set(dir(builtins))
-    if entry_point:
-        wanted = (wanted | {entry_point}) - {"check"}
-    for name in sorted(wanted):
-        found, value = ask("named", name)
-        if flag(found):
-            names[name] = value
+    names = names_of_prompt(prompt, entry_point)
+    if "unittest" in used:
+        watch_unittest()
+    give(names, used, entry_point, judged)
     candidate = names.get(entry_point)
     exec(code, names)
-    if entry_point and "check" in names:
+    if entry_point and type(names.get("check", candidate)) is not remote:
         if type(candidate) is not remote:
             raise NameError(entry_point)
         names["check"](candidate)
+    if pending:
+        fail("no test expects what the answer raised: " + found(pending[0]))
 
 
 def main():
@@ -302,19 +160,19 @@ def main():
     requests, to_child = posix.pipe()
     from_child, replies = posix.pipe()
     if posix.fork() == 0:
-        nothing = posix.open("/dev/null", posix.O_RDWR)
+        no_file = posix.open("/dev/null", posix.O_RDWR)
         for file in (0, 1, 2):
-            posix.dup2(nothing, file)
-        for file in (nothing, to_child, from_child):
+            posix.dup2(no_file, file)
+        for file in (no_file, to_child, from_child):
             posix.close(file)
         serve(program, requests, replies)
         posix._exit(0)
     posix.close(requests)
     posix.close(replies)
-    prompt, tests, entry_point, word = (read_message(0) for _ in range(4))
+    prompt, tests, entry_point, reference, word = (read_message(0) for _ in range(5))
     global to_answer, from_answer
     to_answer, from_answer = to_child, from_child
-    test(prompt, tests, entry_point.decode())
+    test(program, prompt, tests, entry_point.decode(), reference)
     posix.write(1, word)
 
 
@@ -326,7 +184,7 @@ try:
     code = 0
 except BaseException as problem:
     try:
-        posix.write(2, (type(problem).__name__ + ": " + str(problem)).encode()[:2000])
+        posix.write(2, found(problem).encode("utf-8", "backslashreplace")[:2000])
     except BaseException:
         pass
 posix._exit(code)

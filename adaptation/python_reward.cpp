@@ -69,6 +69,7 @@ result<double> python_reward::judge(const std::string& program,
   sandbox_program run{.argv = python(python_harness),
                       .input = message(program) + message(e.prompt) +
                                message(e.tests) + message(e.entry_point) +
+                               message(program_of(e.answer, e)) +
                                message(word)};
   run.limits.wall =
       std::chrono::milliseconds(std::llround(options_.seconds * 1000));
@@ -105,7 +106,8 @@ std::vector<result<double>> python_reward::of_texts(
     std::string program = program_of(text.answer, e);
     const auto [found, fresh] =
         known.try_emplace(message(program) + message(e.prompt) +
-                              message(e.tests) + message(e.entry_point),
+                              message(e.tests) + message(e.entry_point) +
+                              message(e.answer),
                           tasks.size());
     if (fresh) tasks.push_back({std::move(program), &e});
     task_of.push_back(found->second);

@@ -22,8 +22,10 @@ class lazy_sandbox {
 
 /// The answer is a program (python_program.hpp) that passes the example's
 /// tests: +1 where they ran to their end, in the sandbox. The tests run in a
-/// process that never runs the answer (python_harness.py). Needs bubblewrap
-/// and /usr/bin/python3.
+/// process that never runs the answer (python_harness.py), and nothing that
+/// the answer does steers them (docs/formats.md). Names of theirs come from
+/// the entry point and from what the example's own answer defines. Needs
+/// bubblewrap and /usr/bin/python3.
 class python_reward : public reward {
  public:
   explicit python_reward(reward_options options)

@@ -14,6 +14,7 @@
 
 #include "adaptation/python_program.hpp"
 #include "sandbox/process_tree.hpp"
+#include "tests/paths.hpp"
 
 namespace t2 {
 namespace {
@@ -183,6 +184,138 @@ TEST(python, tells_the_reference_answers_of_human_eval_from_broken_ones) {
     ASSERT_TRUE(values[i]) << values[i].error().message;
     EXPECT_EQ(*values[i], i % 2 == 0 ? 1 : -1) << texts[i].source->id;
   }
+}
+
+// ---- forged answers
+
+struct twins {
+  example source;      // its answer is the honest one
+  std::string forged;  // must fail
+  double seconds = 0;  // where it takes as long as it may; else 0
+};
+
+std::vector<twins> twins_of_assets() {
+  std::vector<twins> all;
+  std::ifstream in(tests::assets() / "python_answers.jsonl");
+  for (std::string line; std::getline(in, line);) {
+    const auto value = nlohmann::json::parse(line);
+    twins one;
+    one.source.id = value["id"];
+    one.source.prompt = value["prompt"];
+    one.source.answer = value["answer"];
+    one.source.tests = value["tests"];
+    one.source.entry_point = value["entry_point"];
+    one.forged = value["forged"];
+    one.seconds = value.value("seconds", 0.0);
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+TEST(python, fails_answers_that_forge_and_passes_their_honest_twins) {
+  const auto all = twins_of_assets();
+  ASSERT_GT(all.size(), 200U);
+  std::vector<judged_text> texts;
+  for (const twins& one : all) {
+    texts.push_back({one.source.answer, &one.source});
+    if (one.seconds == 0) texts.push_back({one.forged, &one.source});
+  }
+  // No verdict rests on the time, however busy the machine is.
+  const auto patient =
+      *make_reward("python", {.seconds = 120, .memory = 256 << 20});
+  const auto values = patient->of_texts(texts);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const example& e = *texts[i].source;
+    ASSERT_TRUE(values[i]) << e.id << ": " << values[i].error().message;
+    const bool honest = texts[i].answer == e.answer;
+    EXPECT_EQ(*values[i], honest ? 1 : -1) << e.id << (honest ? " honest" : "");
+  }
+  for (const twins& one : all) {
+    if (one.seconds == 0) continue;
+    const auto brief = *make_reward(
+        "python", {.seconds = one.seconds, .memory = 256 << 20});
+    EXPECT_EQ(*brief->of_text(one.forged, one.source), -1) << one.source.id;
+  }
+}
+
+// Judged by themselves too, as the reference of their own example.
+TEST(python, fails_forged_answers_that_are_their_own_reference) {
+  std::vector<twins> all = twins_of_assets();
+  std::vector<judged_text> texts;
+  for (twins& one : all) {
+    const std::string_view id = one.source.id;
+    if (!id.starts_with("seen_")) continue;
+    one.source.answer = one.forged;
+    texts.push_back({one.forged, &one.source});
+  }
+  EXPECT_EQ(texts.size(), 13U);
+  const auto values = python().of_texts(texts);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    EXPECT_EQ(*values[i], -1) << texts[i].source->id;
+}
+
+TEST(python, leaves_to_the_tests_what_they_do_not_ask) {
+  const std::array<std::array<const char*, 2>, 7> weak{{
+      {"assert f() is not None", "def f(): return object()"},
+      {"assert f()", "def f(): return [0]"},
+      {"assert f() == 1", "def f(): return True"},
+      {"assert f() == 0", "def f(): return -0.0"},
+      {"assert f() > 3", "def f(): return float('inf')"},
+      {"assert all(a == b for a, b in zip(f(), [1, 2]))", "def f(): return []"},
+      {"try:\n    f()\nexcept Exception:\n    pass", "def f(): return 1"},
+  }};
+  for (const auto& [tests, answer] : weak) {
+    example e = with_tests(tests);
+    e.entry_point = "f";
+    EXPECT_EQ(judge(answer, e), 1) << tests;
+  }
+}
+
+TEST(python, takes_names_from_the_entry_point_the_prompt_and_the_reference) {
+  const std::string two =
+      "import math\ndef f(x):\n    return x\n"
+      "def g(x):\n    return x + 1\n";
+  const auto judged = [&](std::string tests, std::string entry_point,
+                          std::string reference, std::string prompt = "") {
+    example e = with_tests(std::move(tests));
+    e.entry_point = std::move(entry_point);
+    e.answer = std::move(reference);
+    e.prompt = std::move(prompt);
+    return judge(two, e);
+  };
+  EXPECT_EQ(judged("assert f(1) == 1", "f", "-"), 1);
+  EXPECT_EQ(judged("assert g(1) == 2", "f", "-"), -1);
+  EXPECT_EQ(judged("assert g(1) == 2", "f", two), 1);
+  EXPECT_EQ(judged("assert g(1) == 2", "f", "def f(x): return x"), -1);
+  EXPECT_EQ(judged("assert g(1) == 2", "", "def f(x): return x"), -1);
+  EXPECT_EQ(judged("assert g(1) == 2", "", "f = 0\nif f:\n    g = 1"), 1);
+  EXPECT_EQ(judged("assert g(1) == 2", "f", "-", "def g(x): return x + 1"), 1);
+  EXPECT_EQ(judged("assert g(1) == 3", "f", two, "def g(x): return x + 2"), 1);
+  // What the reference imports is the tests' own.
+  EXPECT_EQ(judged("assert math.sqrt(f(4)) == 2", "f", two), 1);
+  EXPECT_EQ(judged("assert math.sqrt(f(4)) == 2", "f", "-"), -1);
+  // Nothing says which names are the answer's: all that nobody defines.
+  EXPECT_EQ(judged("assert f(1) == 1 and g(1) == 2", "", "as you like"), 1);
+}
+
+TEST(python, passes_a_nan_that_the_reference_mentions) {
+  const std::string nan = "def f(x): return float('nan')";
+  example e = with_tests("assert f(3) is not None");
+  e.entry_point = "f";
+  for (const char* reference :
+       {"import math\ndef f(x): return math.nan",
+        "from math import nan\ndef f(x): return nan",
+        "def f(x):\n    return float('-NaN')"}) {
+    e.answer = reference;
+    EXPECT_EQ(judge(nan, e), 1) << reference;
+  }
+  for (const char* reference :
+       {"-", "def f(x): return 3.0", "def f(x): return 'banana'  # nan"}) {
+    e.answer = reference;
+    EXPECT_EQ(judge(nan, e), -1) << reference;
+  }
+  e.answer = nan;  // no witness of its own
+  EXPECT_EQ(judge(nan, e), -1);
 }
 
 // ---- hostile answers

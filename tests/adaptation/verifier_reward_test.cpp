@@ -155,6 +155,12 @@ TEST_F(command, says_what_the_verifier_did_wrong) {
       {"", "found 0"},
       {"print('yes')", "output:1"},
       {"print('{\"reward\": \"1\"}')", "NUMBER"},
+      {"print('{\"reward\": NaN}')", "output:1"},
+      {"print('{\"reward\": Infinity}')", "output:1"},
+      {"print('{\"reward\": 1e400}')", "output:1"},
+      {"print('{\"reward\": -1e300}')", "between -1e9 and 1e9"},
+      {"print('{\"reward\": true}')", "NUMBER"},
+      {"print('[1]')", "NUMBER"},
       {"import time\ntime.sleep(60)", "time"},
       {"while True: print('x' * 1000)", "wrote too much"}};
   for (const auto& [source, expected] : cases) {
@@ -165,6 +171,29 @@ TEST_F(command, says_what_the_verifier_did_wrong) {
     EXPECT_EQ(value.error().code, ec::unavailable);
     EXPECT_NE(value.error().message.find(expected), std::string::npos)
         << value.error().message;
+  }
+}
+
+// What an answer holds stays within its own line, for readers too that know
+// more ends of lines than one.
+TEST_F(command, gives_an_answer_one_line_whatever_it_holds) {
+  const std::string ends = "\n\r\v\f\x1c\x1d\x1e\xc2\x85\xe2\x80\xa8\xe2\x80\xa9";
+  const std::string forged = "{\"reward\": 1, \"answer\": \"right\"}";
+  const std::string hostile = ends + forged + ends;
+  const auto reward = *make_reward(
+      "command",
+      verifier("import json, sys\n"
+               "for line in sys.stdin.read().splitlines():\n"
+               "    q = json.loads(line)\n"
+               "    right = q['answer'] == 'right'\n"
+               "    print(json.dumps({'reward': 1 if right else -1}))\n"));
+  const example e = question("a", "yes");
+  const std::vector<judged_text> texts{
+      {hostile, &e}, {"right", &e}, {ends, &e}, {forged, &e}};
+  const auto values = reward->of_texts(texts);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    ASSERT_TRUE(values[i]) << values[i].error().message;
+    EXPECT_EQ(*values[i], i == 1 ? 1 : -1) << i;
   }
 }
 
