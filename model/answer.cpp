@@ -25,6 +25,15 @@ answer::answer(std::shared_ptr<const tokenizer> text,
   detokenizer_.emplace(std::move(text));
 }
 
+result<void> answer::begin_after(std::span<const token_id> prompt,
+                                 bool told) {
+  if (!detokenizer_) return {};
+  if (!told) return detokenizer_->begin_after(prompt);
+  const auto text = detokenizer_->tell_and_begin_after(prompt);
+  if (!text) return text.error();
+  return {};
+}
+
 answer::piece answer::release(std::string more) {
   held_ += more;
   auto first = std::string::npos;
