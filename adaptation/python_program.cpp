@@ -90,10 +90,10 @@ std::string code_of(std::string_view answer) {
 
 std::string program_of(std::string_view answer, const example& e) {
   std::string code = code_of(answer);
-  // Many models open an answer with a space, where code that goes on with the
-  // prompt may want it and code that stands alone cannot have it.
-  const auto first = code.find_first_not_of(" \t");
-  const auto alone = first == std::string::npos ? code : code.substr(first);
+  // Models open an answer with one space behind some prompts; a program that
+  // stands alone cannot have it.
+  const auto first = code.find_first_not_of(' ');
+  const std::string alone = first == 1 ? code.substr(1) : code;
   if (!e.entry_point.empty() && !defines(alone, e.entry_point))
     return e.prompt + code;
   code = alone;
