@@ -42,7 +42,7 @@ result<void> check_bias(const language_model& model,
 }
 
 /// The words of the prompt, which may have come as ids: then short of a
-/// character that they leave unfinished.
+/// character that they leave to the answer to finish.
 result<std::string> words_of(const language_model& model,
                              const query& question) {
   if (question.prompt_ids.empty()) return question.prompt;
@@ -241,7 +241,6 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
        .deadline = request.deadline,
        .stream = question.stream,
        .flow = request.flow,
-       .prompt_told = question.echo,
        .on_event = [stream, finish](const generation_event& event) {
          if (auto outcome = stream->on(event)) finish(std::move(*outcome));
        }});

@@ -25,13 +25,8 @@ answer::answer(std::shared_ptr<const tokenizer> text,
   detokenizer_.emplace(std::move(text));
 }
 
-result<void> answer::begin_after(std::span<const token_id> prompt,
-                                 bool told) {
-  if (!detokenizer_) return {};
-  if (!told) return detokenizer_->begin_after(prompt);
-  const auto text = detokenizer_->tell_and_begin_after(prompt);
-  if (!text) return text.error();
-  return {};
+result<void> answer::begin_after(std::span<const token_id> prompt) {
+  return detokenizer_ ? detokenizer_->begin_after(prompt) : result<void>{};
 }
 
 answer::piece answer::release(std::string more) {

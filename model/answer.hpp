@@ -19,10 +19,8 @@ class answer {
   answer(std::shared_ptr<const tokenizer> text, std::vector<std::string> stop);
 
   /// The answer stands behind `prompt`: its text is what that adds to the
-  /// prompt's (text/detokenizer.hpp). `told`: others tell the prompt's text
-  /// short of a character that it leaves unfinished, which is the answer's.
-  result<void> begin_after(std::span<const token_id> prompt,
-                           bool told = false);
+  /// prompt's (text/detokenizer.hpp).
+  result<void> begin_after(std::span<const token_id> prompt);
 
   struct piece {
     std::string text;

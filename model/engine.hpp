@@ -37,9 +37,7 @@ std::string_view to_string(finish_reason reason);
 /// What one step added to one answer.
 struct generation_event {
   sequence_id sequence = 0;
-  // What it added to the prompt's text and the answer's so far: whole UTF-8
-  // characters that can no longer change.
-  std::string text;
+  std::string text;  // whole UTF-8 characters that can no longer change
   std::vector<sampled_token> tokens;
   // One of these is set on the last event.
   std::optional<finish_reason> finished;
@@ -60,8 +58,6 @@ struct generation_request {
   /// Whose share of the engine it takes: flows that want more than there is get
   /// the same part of each step.
   std::uint64_t flow = 0;
-  /// The caller tells the prompt's text itself (answer::begin_after).
-  bool prompt_told = false;
   /// Called on the engine's thread, in order; must not call the engine.
   std::function<void(const generation_event&)> on_event = {};
 };
