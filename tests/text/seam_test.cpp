@@ -84,13 +84,14 @@ TEST_P(every_seam, an_answer_is_what_it_adds_to_its_prompt) {
     ASSERT_TRUE(told);
     EXPECT_TRUE(fixtures::is_utf8(*told));
     const auto rest = streamed(telling, after);
-    if (both.starts_with(*told)) {
+    ASSERT_TRUE(both.ends_with(rest)) << rest << " of " << both;
+    if (both.starts_with(alone) && *told == alone) {
       ++told_clear;
       ASSERT_EQ(*told + rest, both);
     }
   }
   EXPECT_GT(clear, 3000);
-  EXPECT_GT(told_clear, clear);
+  EXPECT_GT(told_clear, 2500);
 }
 
 TEST_P(every_seam, a_text_cut_anywhere_is_whole_again) {
