@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include "actors/common_errors.hpp"
@@ -10,6 +11,7 @@
 #include "adaptation/prompting.hpp"
 #include "config/first_line.hpp"
 #include "model/language_model.hpp"
+#include "text/detokenizer.hpp"
 
 namespace t2 {
 namespace {
@@ -39,12 +41,12 @@ result<void> check_bias(const language_model& model,
   return {};
 }
 
-/// The words of the prompt, which may have come as ids.
+/// The words of the prompt, which may have come as ids: then short of a
+/// character that they leave to the answer to finish.
 result<std::string> words_of(const language_model& model,
                              const query& question) {
   if (question.prompt_ids.empty()) return question.prompt;
-  if (!model.text()) return wordless(model);
-  return model.text()->decode(question.prompt_ids, true);
+  return detokenizer{model.text()}.tell_and_begin_after(question.prompt_ids);
 }
 
 /// Runs a job and keeps what it throws.
@@ -81,6 +83,11 @@ class part_stream {
         route_(request.route),
         fingerprint_(model.fingerprint()) {
     if (request.question.report_tokens) report_.emplace(model.text());
+  }
+
+  /// The ids that the answer stands behind. Before on().
+  result<void> begin_after(std::span<const token_id> prompt) {
+    return report_ ? report_->begin_after(prompt) : result<void>{};
   }
 
   /// What goes before the answer.
@@ -224,6 +231,8 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
   auto stream = std::make_shared<part_stream>(request, on.model());
   sampling_options sampling = question.sampling;
   sampling.answer_begin = prompt->size();
+  if (const auto begun = stream->begin_after(*prompt); !begun)
+    return finish(begun.error());
   const auto sequence = on.submit(
       {.prompt = std::move(*prompt),
        .sampling = std::move(sampling),
@@ -247,13 +256,13 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
 void engine_work::weigh(engine& on, ticket t, const answer_request& request,
                         const answer_to<answer_part>& finish) {
   const query& question = request.question;
-  const auto words = words_of(on.model(), question);
-  if (!words) return finish(words.error());
-  auto row = scoring_row_of(on.model(),
-                            example{.prompt = *words,
-                                    .messages = question.messages,
-                                    .answer = *question.reference},
-                            false, request.delta);
+  const auto asked =
+      question.prompt_ids.empty()
+          ? question_of(on.model(), question.prompt, question.messages)
+          : question_of(on.model(), question.prompt_ids);
+  if (!asked) return finish(asked.error());
+  auto row = scoring_row_of(on.model(), *asked, *question.reference, false,
+                            request.delta);
   if (!row) return finish(row.error());
   answer_part last;
   last.route = request.route;

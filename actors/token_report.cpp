@@ -8,6 +8,10 @@ namespace t2 {
 token_report::token_report(std::shared_ptr<const tokenizer> vocabulary)
     : vocabulary_(vocabulary), text_(std::move(vocabulary)) {}
 
+result<void> token_report::begin_after(std::span<const token_id> prompt) {
+  return text_.begin_after(prompt);
+}
+
 result<std::vector<answer_token>> token_report::on(
     const generation_event& event) {
   for (const sampled_token& sampled : event.tokens)

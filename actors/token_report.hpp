@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ namespace t2 {
 class token_report {
  public:
   explicit token_report(std::shared_ptr<const tokenizer> vocabulary);
+
+  /// The answer stands behind these ids (text/detokenizer.hpp). Before on().
+  result<void> begin_after(std::span<const token_id> prompt);
 
   /// The tokens that can be told after this event. A token outside of the
   /// vocabulary is ec::invalid_argument.

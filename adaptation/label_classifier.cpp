@@ -27,6 +27,7 @@ std::string instruction(const std::vector<query_label>& labels) {
 struct frame {
   std::string before, after;
   bool special = true;
+  std::string lead = " ";  // before a label
 };
 
 result<frame> frame_of(const language_model& model,
@@ -34,12 +35,14 @@ result<frame> frame_of(const language_model& model,
   const std::string ask = instruction(labels);
   if (!model.chat()) return frame{ask, "\nClass:", true};
   const chat_message question{"user", ask + std::string{slot}};
-  const auto text = model.chat()->render({&question, 1}, true);
+  const auto now = chat_template::clock::now();
+  const auto text = model.chat()->render({&question, 1}, true, now);
   if (!text) return text.error();
   const auto at = text->find(slot);
   if (at == std::string::npos || text->rfind(slot) != at)
     return frame{ask, "\nClass:", true};
-  return frame{text->substr(0, at), text->substr(at + slot.size()), false};
+  return frame{text->substr(0, at), text->substr(at + slot.size()), false,
+               answer_lead(*model.chat(), {&question, 1}, *text, now)};
 }
 
 std::string words_of(const query& question) {
@@ -93,10 +96,16 @@ result<label_classifier> label_classifier::make(
   if (!suffix) return suffix.error();
   made.prefix_ = *std::move(prefix);
   made.suffix_ = *std::move(suffix);
-  // After "Class:" comes a space, after a generation prompt the word itself.
+  // The query's own ids between the two change nothing behind them.
+  read_question asked{.tokens = made.prefix_,
+                      .text = words->after,
+                      .special = false,
+                      .text_begin = made.prefix_.size(),
+                      .lead = words->lead};
+  asked.tokens.insert(asked.tokens.end(), made.suffix_.begin(),
+                      made.suffix_.end());
   for (const query_label& label : labels) {
-    auto answer = answer_tokens(
-        *model, words->special ? " " + label.name : label.name, false);
+    auto answer = answer_tokens(*model, asked, label.name);
     if (!answer) return answer.error();
     if (answer->empty())
       return error{ec::invalid_argument,

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "model/language_model.hpp"
+#include "text/continuation.hpp"
 
 namespace t2 {
 namespace {
@@ -15,9 +17,10 @@ struct written {
   bool special = true;
 };
 
-result<written> write_question(const language_model& model,
-                               const std::string& prompt,
-                               std::span<const chat_message> messages) {
+result<written> write_question(
+    const language_model& model, const std::string& prompt,
+    std::span<const chat_message> messages,
+    chat_template::clock::time_point now = chat_template::clock::now()) {
   if (!model.text())
     return error{ec::invalid_argument,
                  model.name() + ": expected a tokenizer.json, found none"};
@@ -27,7 +30,7 @@ result<written> write_question(const language_model& model,
                  model.name() +
                      ": expected a chat template for messages, found none; "
                      "ask with a plain prompt"};
-  auto text = model.chat()->render(messages, true);
+  auto text = model.chat()->render(messages, true, now);
   if (!text) return text.error();
   return written{*std::move(text), false};
 }
@@ -46,11 +49,6 @@ result<std::vector<token_id>> encode_question(const language_model& model,
   return tokens;
 }
 
-void append_end(const language_model& model, std::vector<token_id>& tokens) {
-  const auto& ends = model.config().eos_tokens;
-  if (!ends.empty()) tokens.push_back(ends.front());
-}
-
 }  // namespace
 
 result<std::vector<token_id>> prompt_tokens(
@@ -61,15 +59,97 @@ result<std::vector<token_id>> prompt_tokens(
   return encode_question(model, *question);
 }
 
-result<std::vector<token_id>> answer_tokens(const language_model& model,
-                                            const std::string& answer,
-                                            bool end) {
+result<read_question> question_of(const language_model& model,
+                                  const std::string& prompt,
+                                  std::span<const chat_message> messages) {
+  const auto now = chat_template::clock::now();
+  auto question = write_question(model, prompt, messages, now);
+  if (!question) return question.error();
+  auto tokens = encode_question(model, *question);
+  if (!tokens) return tokens.error();
+  read_question out{.tokens = *std::move(tokens),
+                    .text = std::move(question->text),
+                    .special = question->special};
+  if (!messages.empty())
+    out.lead = answer_lead(*model.chat(), messages, out.text, now);
+  return out;
+}
+
+result<read_question> question_of(const language_model& model,
+                                  std::vector<token_id> tokens) {
   if (!model.text())
     return error{ec::invalid_argument,
                  model.name() + ": expected a tokenizer.json, found none"};
-  auto tokens = model.text()->encode(answer, false);
-  if (tokens && end) append_end(model, *tokens);
-  return tokens;
+  const auto end = tokens.size();
+  read_question out{.tokens = std::move(tokens), .text_begin = end};
+  // A text that becomes these ids again, where there is one.
+  for (const auto& [skip, special] :
+       {std::pair{true, true}, {true, false}, {false, false}}) {
+    auto text = model.text()->decode(out.tokens, skip);
+    if (!text) continue;  // rows that the tokenizer has no token for
+    const auto again = encode_question(model, {*text, special});
+    if (!again || *again != out.tokens) continue;
+    out.text = *std::move(text);
+    out.special = special;
+    out.text_begin = 0;
+    break;
+  }
+  return out;
+}
+
+std::string answer_lead(const chat_template& chat,
+                        std::span<const chat_message> messages,
+                        const std::string& opened,
+                        chat_template::clock::time_point now) {
+  constexpr std::string_view words = "[[answer]]";
+  std::vector<chat_message> turns(messages.begin(), messages.end());
+  turns.push_back({"assistant", std::string{words}});
+  const auto whole = chat.render(turns, false, now);
+  if (!whole || !whole->starts_with(opened)) return {};
+  const auto at = whole->find(words, opened.size());
+  if (at == std::string::npos) return {};
+  auto lead = whole->substr(opened.size(), at - opened.size());
+  if (lead.find_first_not_of(" \t\r\n") != std::string::npos) return {};
+  return lead;
+}
+
+result<std::vector<token_id>> answer_tokens(const language_model& model,
+                                            const read_question& question,
+                                            const std::string& answer) {
+  if (answer.empty()) return std::vector<token_id>{};
+  const std::string said = answer.starts_with(question.lead)
+                               ? answer
+                               : question.lead + answer;
+  const auto read = std::span{question.tokens}.subspan(question.text_begin);
+  if (!read.empty()) {
+    const auto both =
+        encode_question(model, {question.text + said, question.special});
+    if (!both) return both.error();
+    if (both->size() > read.size() &&
+        std::ranges::mismatch(*both, read).in2 == read.end())
+      return std::vector<token_id>(
+          both->begin() + static_cast<std::ptrdiff_t>(read.size()),
+          both->end());
+  }
+  return continuation(model.text(), question.tokens, said);
+}
+
+result<scoring_row> scoring_row_of(const language_model& model,
+                                   const read_question& question,
+                                   const std::string& answer, bool end,
+                                   delta_ref delta) {
+  const auto after = answer_tokens(model, question, answer);
+  if (!after) return after.error();
+  scoring_row row{.tokens = question.tokens,
+                  .answer_begin = question.tokens.size(),
+                  .delta = std::move(delta)};
+  row.tokens.insert(row.tokens.end(), after->begin(), after->end());
+  const auto& ends = model.config().eos_tokens;
+  if (end && !ends.empty()) row.tokens.push_back(ends.front());
+  if (row.tokens.size() == row.answer_begin)
+    return error{ec::invalid_argument,
+                 "answer: expected at least one token, found none"};
+  return row;
 }
 
 result<scoring_row> scoring_row_of(const language_model& model,
@@ -81,34 +161,12 @@ result<scoring_row> scoring_row_of(const language_model& model,
 result<scoring_row> scoring_row_of(const language_model& model,
                                    const example& e, const std::string& answer,
                                    bool end, delta_ref delta) {
-  const auto question = write_question(model, e.prompt, e.messages);
+  const auto question = question_of(model, e.prompt, e.messages);
   if (!question) return question.error();
-  auto tokens = encode_question(model, *question);
-  if (!tokens) return tokens.error();
-  scoring_row row{.tokens = *std::move(tokens),
-                  .answer_begin = 0,
-                  .delta = std::move(delta)};
-  row.answer_begin = row.tokens.size();
-
-  // Read together, the answer has no tokenizer's opening of its own (Llama's
-  // opens every text with a space). Where the border falls into a token, the
-  // two are read apart: the prompt must stay what a question would be.
-  const written both{question->text + answer, question->special};
-  const auto joined = encode_question(model, both);
-  if (!joined) return joined.error();
-  if (joined->size() > row.tokens.size() &&
-      std::equal(row.tokens.begin(), row.tokens.end(), joined->begin())) {
-    row.tokens = *joined;
-  } else {
-    const auto apart = answer_tokens(model, answer, false);
-    if (!apart) return apart.error();
-    row.tokens.insert(row.tokens.end(), apart->begin(), apart->end());
-  }
-  if (end) append_end(model, row.tokens);
-  if (row.tokens.size() == row.answer_begin)
-    return error{ec::invalid_argument,
-                 "example " + e.id +
-                     ": answer: expected at least one token, found none"};
+  auto row = scoring_row_of(model, *question, answer, end, std::move(delta));
+  if (!row)
+    return error{row.error().code,
+                 "example " + e.id + ": " + row.error().message};
   return row;
 }
 

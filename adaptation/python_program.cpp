@@ -89,9 +89,14 @@ std::string code_of(std::string_view answer) {
 }
 
 std::string program_of(std::string_view answer, const example& e) {
-  const std::string code = code_of(answer);
-  if (!e.entry_point.empty() && !defines(code, e.entry_point))
+  std::string code = code_of(answer);
+  // Models open an answer with one space behind some prompts; a program that
+  // stands alone cannot have it.
+  const auto first = code.find_first_not_of(' ');
+  const std::string alone = first == 1 ? code.substr(1) : code;
+  if (!e.entry_point.empty() && !defines(alone, e.entry_point))
     return e.prompt + code;
+  code = alone;
   std::string program;
   for (const std::string_view line : lines_of(e.prompt))
     if (line.starts_with("import ") ||

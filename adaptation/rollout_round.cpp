@@ -18,6 +18,8 @@ using namespace std::chrono_literals;
 
 result<std::string> text_of(const language_model& model, const rollout& r) {
   answer text{model.text(), {}};
+  if (auto ok = text.begin_after(std::span{r.tokens}.first(r.answer_begin)); !ok)
+    return ok.error();
   std::string out;
   for (auto i = r.answer_begin; i + (r.ended ? 1 : 0) < r.tokens.size(); ++i) {
     auto piece = text.push(r.tokens[i]);

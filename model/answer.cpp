@@ -25,6 +25,10 @@ answer::answer(std::shared_ptr<const tokenizer> text,
   detokenizer_.emplace(std::move(text));
 }
 
+result<void> answer::begin_after(std::span<const token_id> prompt) {
+  return detokenizer_ ? detokenizer_->begin_after(prompt) : result<void>{};
+}
+
 answer::piece answer::release(std::string more) {
   held_ += more;
   auto first = std::string::npos;

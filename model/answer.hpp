@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ class answer {
  public:
   /// `text` may be null: tokens without text.
   answer(std::shared_ptr<const tokenizer> text, std::vector<std::string> stop);
+
+  /// The answer stands behind `prompt`: its text is what that adds to the
+  /// prompt's (text/detokenizer.hpp).
+  result<void> begin_after(std::span<const token_id> prompt);
 
   struct piece {
     std::string text;

@@ -257,6 +257,7 @@ result<sequence_id> engine::submit(generation_request request) {
   unit->capacity = std::min<std::int64_t>(
       s.longest(), size + request.sampling.max_tokens - 1);
   unit->text = answer{s.model->text(), request.sampling.stop};
+  if (auto ok = unit->text.begin_after(request.prompt); !ok) return ok.error();
   unit->flow = request.flow;
   unit->request = std::move(request);
   const auto id = unit->owner;

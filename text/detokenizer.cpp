@@ -26,6 +26,23 @@ result<std::string> detokenizer::push(token_id id) {
   });
 }
 
+result<void> detokenizer::begin_after(std::span<const token_id> ids) {
+  auto told = attempt<std::string>([&] {
+    return string_of(bridge_->box->begin_after(
+        *tokenizer_->bridge_->box, {ids.data(), ids.size()}, false));
+  });
+  if (!told) return told.error();
+  return {};
+}
+
+result<std::string> detokenizer::tell_and_begin_after(
+    std::span<const token_id> ids) {
+  return attempt<std::string>([&] {
+    return string_of(bridge_->box->begin_after(
+        *tokenizer_->bridge_->box, {ids.data(), ids.size()}, true));
+  });
+}
+
 result<std::string> detokenizer::finish() {
   return attempt<std::string>([&] {
     return string_of(bridge_->box->finish(*tokenizer_->bridge_->box));

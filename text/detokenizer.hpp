@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "config/result.hpp"
@@ -32,6 +33,18 @@ class detokenizer {
   /// The text that still waited, with U+FFFD for what never became a
   /// character. The next push starts a new text.
   result<std::string> finish();
+
+  /// Drops what came so far and begins a text that stands behind these ids,
+  /// whose own text others have told: what comes then is what decode gives for
+  /// all, without what it gives for `ids` alone, so that a word behind a prompt
+  /// keeps its space. A character that `ids` leave unfinished is part of the
+  /// new text once it is finished. Ids from vocab_size() on have no text.
+  result<void> begin_after(std::span<const token_id> ids);
+
+  /// The same, and the text of `ids` short of a character that they leave
+  /// unfinished: that one is part of the new text whatever becomes of it, so
+  /// that both together are what decode gives for all.
+  result<std::string> tell_and_begin_after(std::span<const token_id> ids);
 
  private:
   struct bridge;

@@ -10,6 +10,7 @@
 
 #include "actors/function_job.hpp"
 #include "model/language_model.hpp"
+#include "tests/model/chain_model.hpp"
 #include "tests/paths.hpp"
 
 namespace t2 {
@@ -202,6 +203,133 @@ TEST_F(work_of_an_engine, tells_everybody_when_the_engine_is_given_up) {
   finish();
   EXPECT_EQ(answers.size(), 1u);
   EXPECT_EQ(batches.size(), 1u);
+}
+
+/// A tokenizer that opens each text with a space, and takes it away again.
+class work_behind_a_prompt : public testing::Test {
+ protected:
+  work_behind_a_prompt()
+      : folder_(std::filesystem::temp_directory_path() /
+                ("t2-seam-" + std::to_string(::getpid()))) {
+    const auto words = tests::assets() / "mistral-tokenizer";
+    text_ = *tokenizer::load(words);
+    const auto id = [&](const char* name) { return *text_->token_to_id(name); };
+    model_ = chain_model(folder_, words,
+                         {{id("\u2581is"), id("\u2581Paris")},
+                          {id("\u2581Paris"), id(".")},
+                          {id("."), 2},
+                          {1, id("\u2581Once")},
+                          {id("\u2581Once"), 2},
+                          {id("<0x0A>"), id("<0xC3>")},
+                          {id("<0xC3>"), id("<0xA9>")},
+                          {id("<0xA9>"), 2},
+                          {id("[/INST]"), id("\u2581Paris")}});
+    engine_.emplace(model_, engine_options{.kv_bytes = 64 << 20});
+  }
+  ~work_behind_a_prompt() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  struct heard {
+    std::string text;
+    std::vector<answer_token> tokens;
+    answer_part last;
+  };
+
+  heard ask(query question) {
+    heard out;
+    question.sampling.max_tokens = 8;
+    answer_request request;
+    request.question = std::move(question);
+    request.sink = std::make_shared<answer_sink>(
+        [&](answer_part p) {
+          out.text += p.text;
+          for (auto& token : p.tokens) out.tokens.push_back(std::move(token));
+        },
+        [](result<answer_part>) {}, "the answer");
+    work_.answer(++ticket_,
+                 std::make_shared<const answer_request>(std::move(request)),
+                 [&](result<answer_part> last) {
+                   ASSERT_TRUE(last) << last.error().message;
+                   out.last = *std::move(last);
+                 });
+    for (bool more = true; more;) {
+      work_.open_answers(*engine_);
+      more = engine_->step();
+    }
+    return out;
+  }
+
+  std::filesystem::path folder_;
+  std::shared_ptr<const tokenizer> text_;
+  std::shared_ptr<language_model> model_;
+  std::optional<engine> engine_;
+  engine_work work_;
+  ticket ticket_ = 0;
+};
+
+constexpr const char* question_of_france = "The capital of France is";
+
+TEST_F(work_behind_a_prompt, an_answer_keeps_the_space_before_its_first_word) {
+  EXPECT_EQ(ask({.prompt = question_of_france}).text, " Paris.");
+  EXPECT_EQ(ask({.prompt = question_of_france, .echo = true}).text,
+            "The capital of France is Paris.");
+  EXPECT_EQ(ask({.messages = {chat_message{"user", "Of France?"}}}).text,
+            " Paris.");
+  // Behind nothing the text begins.
+  EXPECT_EQ(ask({}).text, "Once");
+  query stopped{.prompt = question_of_france};
+  stopped.sampling.stop = {" Paris"};
+  const auto nothing = ask(stopped);
+  EXPECT_EQ(nothing.text, "");
+  EXPECT_EQ(nothing.last.finish_reason, "stop");
+}
+
+TEST_F(work_behind_a_prompt, ids_are_a_prompt_as_its_text_is) {
+  const auto ids = *text_->encode(question_of_france, true);
+  EXPECT_EQ(ask({.prompt_ids = ids}).text, " Paris.");
+  EXPECT_EQ(ask({.prompt_ids = ids, .echo = true}).text,
+            "The capital of France is Paris.");
+}
+
+TEST_F(work_behind_a_prompt, a_token_s_place_is_where_its_bytes_are) {
+  const auto got = ask({.prompt = question_of_france, .report_tokens = true});
+  ASSERT_EQ(got.tokens.size(), 2u);
+  EXPECT_EQ(got.tokens[0].bytes, " Paris");
+  EXPECT_EQ(got.tokens[0].text_offset, 0);
+  EXPECT_EQ(got.tokens[1].bytes, ".");
+  EXPECT_EQ(got.tokens[1].text_offset, 6);
+}
+
+TEST_F(work_behind_a_prompt, a_character_may_begin_in_the_prompt) {
+  const auto half = *text_->token_to_id("<0xC3>");
+  auto ids = *text_->encode("caf", true);
+  ids.push_back(half);
+  EXPECT_EQ(ask({.prompt_ids = ids}).text, "\u00e9");
+  EXPECT_EQ(ask({.prompt_ids = ids, .echo = true}).text, "caf\u00e9");
+  // The line's end is a byte too, and is not said twice.
+  EXPECT_EQ(ask({.prompt = "caf\n"}).text, "\u00e9");
+  query stopped{.prompt = "caf\n"};
+  stopped.sampling.stop = {"\n"};
+  EXPECT_EQ(ask(stopped).text, "\u00e9");
+}
+
+TEST_F(work_behind_a_prompt, a_reference_is_weighed_as_it_would_be_said) {
+  const std::vector<std::pair<query, std::string>> all{
+      {{.prompt = question_of_france}, " Paris."},
+      {{.prompt_ids = *text_->encode(question_of_france, true)}, " Paris."},
+      {{.messages = {chat_message{"user", "Of France?"}}}, "Paris."},
+      {{.messages = {chat_message{"user", "Of France?"}}}, " Paris."}};
+  for (auto [question, reference] : all) {
+    const auto said = ask(question);
+    question.reference = reference;
+    const auto weighed = ask(question);
+    EXPECT_EQ(weighed.last.finish_reason, "scored");
+    EXPECT_EQ(weighed.last.prompt_tokens, said.last.prompt_tokens);
+    EXPECT_EQ(weighed.last.answer_tokens, 2);
+    EXPECT_NEAR(weighed.last.log_probability, said.last.log_probability, 1e-3);
+  }
 }
 
 }  // namespace

@@ -63,6 +63,19 @@ TEST(program_of, goes_on_from_the_prompt_where_the_function_is_missing) {
               std::string("from typing import List\n") + whole);
   EXPECT_EQ(program_of("    f == 1\n    fx = 2\n", e),
             e.prompt + "    f == 1\n    fx = 2\n");
+  EXPECT_EQ(program_of("    f = 1\n    return f\n", e),
+            e.prompt + "    f = 1\n    return f\n");
+}
+
+// Llama 2 and Mistral open their turn of a chat with a space.
+TEST(program_of, stands_alone_without_the_space_that_opens_an_answer) {
+  example e;
+  e.prompt = "Write f(x).";
+  e.entry_point = "f";
+  EXPECT_EQ(program_of(" def f(x):\n    return 1\n", e),
+            "def f(x):\n    return 1\n");
+  e.entry_point.clear();
+  EXPECT_EQ(program_of(" x = 1\ny = 2\n", e), "x = 1\ny = 2\n");
 }
 
 TEST(python, judges_by_assertions) {

@@ -70,6 +70,12 @@ mod ffi {
             tokenizer: &Tokenizer,
             id: i32,
         ) -> Result<String>;
+        fn begin_after(
+            self: &mut Stream,
+            tokenizer: &Tokenizer,
+            ids: &[i32],
+            tells: bool,
+        ) -> Result<String>;
         fn finish(self: &mut Stream, tokenizer: &Tokenizer) -> Result<String>;
 
         fn read_template(

@@ -25,12 +25,16 @@ enum Step {
     },
     /// Bytes of <0x..> tokens. A run that is not UTF-8 as a whole becomes one
     /// U+FFFD for every byte of it, so nothing of it is final before its end.
+    /// The first `given` of them were told with what stands before the text.
     ByteFallback {
         run: Vec<u8>,
+        given: usize,
     },
-    /// The tail is the start of a character whose end may still come.
+    /// The tail is the start of a character whose end may still come. Of one
+    /// that is `given`, U+FFFD was told with what stands before the text.
     ByteLevel {
         tail: Vec<u8>,
+        given: bool,
     },
     Metaspace {
         replacement: char,
@@ -48,6 +52,18 @@ enum Step {
     },
 }
 
+/// What a step does once it has its tokens.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// More of the same text comes.
+    Waits,
+    /// The text ends.
+    Ends,
+    /// Another text begins, which goes on with this one. `whole`: what this
+    /// one leaves unfinished is told as if it ended; else it is the next one's.
+    Turns { whole: bool },
+}
+
 impl Stream {
     pub fn new(skip_special_tokens: bool) -> Stream {
         Stream {
@@ -57,36 +73,85 @@ impl Stream {
     }
 
     pub fn push(&mut self, tokenizer: &Tokenizer, id: i32) -> Outcome<String> {
+        guarded(|| match self.told(tokenizer, id)? {
+            Some(token) => Ok(self.run(tokenizer, vec![token], Then::Waits)),
+            None => Ok(String::new()),
+        })
+    }
+
+    /// Takes what stands before the text, which begins behind it: what comes
+    /// then is what `decode` gives for all, without what it gives for `ids`
+    /// alone. A character that `ids` leave unfinished is the text's as soon as
+    /// it is finished. With `tells` the answer is the text of `ids` up to that
+    /// character, and the character the text's whatever becomes of it. Ids
+    /// beyond the vocabulary have no text.
+    pub fn begin_after(
+        &mut self,
+        tokenizer: &Tokenizer,
+        ids: &[i32],
+        tells: bool,
+    ) -> Outcome<String> {
         guarded(|| {
-            let Some(token) = tokenizer.token(id)? else {
-                return Ok(String::new());
-            };
-            if self.skip_special_tokens && tokenizer.is_skipped(&token) {
-                return Ok(String::new());
+            self.steps = None;
+            let mut text = String::new();
+            for &id in ids {
+                if id >= tokenizer.vocab_size() {
+                    continue;
+                }
+                let Some(token) = self.told(tokenizer, id)? else {
+                    continue;
+                };
+                let more = self.run(tokenizer, vec![token], Then::Waits);
+                if tells {
+                    text.push_str(&more);
+                }
+                if text.len() as u64 > MAX_EXPANDED_BYTES {
+                    return fail(
+                        Code::Exhausted,
+                        format!(
+                            "ids: the text of {} is over the limit of \
+                             {MAX_EXPANDED_BYTES} bytes",
+                            ids.len()
+                        ),
+                    );
+                }
             }
-            if tokenizer.decoding().of(token.len()) > MAX_EXPANDED_BYTES {
-                return fail(
-                    Code::Exhausted,
-                    format!("token {id}: its text is over the limit"),
-                );
-            }
-            Ok(self.run(tokenizer, vec![token], false))
+            let turn = Then::Turns { whole: !tells };
+            let rest = self.run(tokenizer, Vec::new(), turn);
+            Ok(if tells { text + &rest } else { text })
         })
     }
 
     pub fn finish(&mut self, tokenizer: &Tokenizer) -> Outcome<String> {
         guarded(|| {
-            let rest = self.run(tokenizer, Vec::new(), true);
+            let rest = self.run(tokenizer, Vec::new(), Then::Ends);
             self.steps = None;
             Ok(rest)
         })
+    }
+
+    /// The token as the decoder gets it; none for one that has no text.
+    fn told(&self, tokenizer: &Tokenizer, id: i32) -> Outcome<Option<String>> {
+        let Some(token) = tokenizer.token(id)? else {
+            return Ok(None);
+        };
+        if self.skip_special_tokens && tokenizer.is_skipped(&token) {
+            return Ok(None);
+        }
+        if tokenizer.decoding().of(token.len()) > MAX_EXPANDED_BYTES {
+            return fail(
+                Code::Exhausted,
+                format!("token {id}: its text is over the limit"),
+            );
+        }
+        Ok(Some(token))
     }
 
     fn run(
         &mut self,
         tokenizer: &Tokenizer,
         mut tokens: Vec<String>,
-        end: bool,
+        then: Then,
     ) -> String {
         let steps = self
             .steps
@@ -96,8 +161,10 @@ impl Stream {
             for token in tokens {
                 step.take(token, &mut out);
             }
-            if end {
-                step.end(&mut out);
+            match then {
+                Then::Waits => {}
+                Then::Ends => step.end(&mut out),
+                Then::Turns { whole } => step.turn(whole, &mut out),
             }
             tokens = out;
         }
@@ -169,11 +236,15 @@ fn machines(decoder: &Value) -> Vec<Step> {
             "Fuse" => fused = true,
             "ByteLevel" => {
                 fused = true;
-                steps.push(Step::ByteLevel { tail: Vec::new() });
+                steps.push(Step::ByteLevel {
+                    tail: Vec::new(),
+                    given: false,
+                });
             }
-            "ByteFallback" => {
-                steps.push(Step::ByteFallback { run: Vec::new() })
-            }
+            "ByteFallback" => steps.push(Step::ByteFallback {
+                run: Vec::new(),
+                given: 0,
+            }),
             "Replace" => steps.push(Step::Replace {
                 from: text(&part["pattern"]["String"]),
                 to: text(&part["content"]),
@@ -213,19 +284,17 @@ impl Step {
             Step::Replace { from, to } => {
                 out.push(token.replace(from.as_str(), to));
             }
-            Step::ByteFallback { run } => match byte_of(&token) {
+            Step::ByteFallback { run, given } => match byte_of(&token) {
                 Some(byte) => run.push(byte),
                 None => {
-                    end_run(run, out);
+                    end_run(run, given, out);
                     out.push(token);
                 }
             },
-            Step::ByteLevel { tail } => {
+            Step::ByteLevel { tail, given } => {
                 push_bytes(&token, tail);
-                let keep = incomplete(tail);
-                let whole = tail.len() - keep;
-                out.push(String::from_utf8_lossy(&tail[..whole]).into_owned());
-                tail.drain(..whole);
+                let whole = tail.len() - incomplete(tail);
+                out.push(end_tail(tail, whole, given));
             }
             Step::Metaspace {
                 replacement,
@@ -262,10 +331,32 @@ impl Step {
 
     fn end(&mut self, out: &mut Vec<String>) {
         match self {
-            Step::ByteFallback { run } => end_run(run, out),
-            Step::ByteLevel { tail } => {
+            Step::ByteFallback { run, given } => end_run(run, given, out),
+            Step::ByteLevel { tail, given } => {
+                let whole = tail.len();
+                out.push(end_tail(tail, whole, given));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells what waits and keeps it: the bytes of the next text may still
+    /// finish it. Unless `whole`, an unfinished character goes untold.
+    fn turn(&mut self, whole: bool, out: &mut Vec<String>) {
+        match self {
+            Step::ByteFallback { run, given } => {
+                let told = if whole {
+                    run.len()
+                } else {
+                    run.len() - unfinished(run)
+                };
+                let mut before = run[..told].to_vec();
+                end_run(&mut before, given, out);
+                *given = told;
+            }
+            Step::ByteLevel { tail, given } if whole => {
                 out.push(String::from_utf8_lossy(tail).into_owned());
-                tail.clear();
+                *given = !tail.is_empty();
             }
             _ => {}
         }
@@ -293,15 +384,53 @@ fn byte_of(token: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-fn end_run(run: &mut Vec<u8>, out: &mut Vec<String>) {
+/// A character that began among the `given` bytes is told whole.
+fn end_run(run: &mut Vec<u8>, given: &mut usize, out: &mut Vec<String>) {
     let bytes = std::mem::take(run);
-    let count = bytes.len();
-    if count > 0 {
-        out.push(
-            String::from_utf8(bytes)
-                .unwrap_or_else(|_| "\u{fffd}".repeat(count)),
-        );
+    let mut from = std::mem::take(given);
+    let count = bytes.len() - from;
+    if count == 0 {
+        return;
     }
+    out.push(match std::str::from_utf8(&bytes) {
+        Ok(text) => {
+            while !text.is_char_boundary(from) {
+                from -= 1;
+            }
+            text[from..].to_string()
+        }
+        Err(_) => "\u{fffd}".repeat(count),
+    });
+}
+
+/// How many bytes at the end of a run only lack the rest of their character;
+/// none of a run that is no UTF-8 anyway.
+fn unfinished(run: &[u8]) -> usize {
+    match std::str::from_utf8(run) {
+        Err(error) if error.error_len().is_none() => {
+            run.len() - error.valid_up_to()
+        }
+        _ => 0,
+    }
+}
+
+/// The text of the first `whole` bytes, which are taken away. Where they begin
+/// with a character that is `given` and was never finished, its U+FFFD was told.
+fn end_tail(tail: &mut Vec<u8>, whole: usize, given: &mut bool) -> String {
+    let text = String::from_utf8_lossy(&tail[..whole]);
+    let mut from = 0;
+    if whole > 0 && std::mem::take(given) {
+        let finished = match std::str::from_utf8(&tail[..whole]) {
+            Ok(_) => true,
+            Err(error) => error.valid_up_to() > 0,
+        };
+        if !finished {
+            from = '\u{fffd}'.len_utf8();
+        }
+    }
+    let text = text[from..].to_string();
+    tail.drain(..whole);
+    text
 }
 
 /// A token in GPT-2's alphabet, in which every byte is a printable character;
