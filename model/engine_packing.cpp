@@ -215,6 +215,25 @@ bool engine::state::may_start(const engine_unit& unit,
          std::ranges::find(begun, *page) == begun.end() || chunks.empty();
 }
 
+/// What displace_for() and the background could give at most, and the page that
+/// each of them needs no more.
+std::int64_t engine::state::pages_to_take_for(
+    const engine_unit& newcomer) const {
+  std::int64_t pages = 0;
+  std::set<std::uint64_t> begun_before;
+  for (const auto urgency : {priority::live, priority::background})
+    for (const auto& other : queue[static_cast<std::size_t>(urgency)]) {
+      if (!other->kv || other->flow.caller == newcomer.flow.caller) continue;
+      // The oldest of a caller stays.
+      if (urgency == priority::live &&
+          begun_before.insert(other->flow.caller).second)
+        continue;
+      pages += 1 + pool.bytes_for(other->computed - other->start) /
+                       pool.page_bytes();
+    }
+  return pages;
+}
+
 /// Frees pages for newcomers, before the step gives them to others.
 void engine::state::make_way(priority urgency, std::int64_t budget) {
   if (urgency != priority::live) return;
@@ -222,7 +241,12 @@ void engine::state::make_way(priority urgency, std::int64_t budget) {
   for (const auto& unit : of(urgency)) {
     if (!seen.insert(unit->flow.caller).second || !is_newcomer(*unit)) continue;
     const auto first = pool.bytes_for(std::min(unit->pending(), budget));
-    while ((spare_pages() - holders()) * pool.page_bytes() < first)
+    const auto lacks = [&](std::int64_t more) {
+      return (spare_pages() - holders() + more) * pool.page_bytes() < first;
+    };
+    // In vain, others would be computed again and again.
+    if (lacks(pages_to_take_for(*unit))) continue;
+    while (lacks(0))
       if (!drop_idle_prefix() && !preempt_after(*unit, {}, false) &&
           !displace_for(*unit))
         break;

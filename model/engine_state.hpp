@@ -93,6 +93,7 @@ struct engine::state {
   bool is_newcomer(const engine_unit& unit) const;
   void make_way(priority urgency, std::int64_t budget);
   bool displace_for(const engine_unit& newcomer);
+  std::int64_t pages_to_take_for(const engine_unit& newcomer) const;
   std::int64_t holders_of(const engine_unit& unit) const;
   std::int64_t spare_pages() const;
   bool may_start(const engine_unit& unit, const std::vector<chunk>& chunks);
