@@ -120,6 +120,7 @@ result<adaptation_plan> plan_adaptation(expert_store& store,
                                         const adapt_request& request,
                                         std::string_view base) {
   adaptation_plan plan;
+  plan.caller = request.caller;
   auto search = to_few_shot(request.search);
   if (!search) return search.error();
   plan.search = std::move(*search);

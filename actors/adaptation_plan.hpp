@@ -20,6 +20,7 @@ struct adaptation_plan {
   few_shot_options search;
   std::string key;
   std::optional<store_adaptation> found;
+  std::string caller = {};  // who asked for it
 };
 
 /// The search as few_shot_search wants it. ec::invalid_argument names the

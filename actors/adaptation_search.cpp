@@ -99,7 +99,8 @@ void adaptation_search_state::generate(const generate_work& work) {
 void adaptation_search_state::store() {
   auto record = run_->outcome(assignment_.card->base.fingerprint);
   if (!record) return end(record.error());
-  self_->request(assignment_.others->store, caf::infinite, keep_atom_v, *record)
+  self_->request(assignment_.others->store, caf::infinite, keep_atom_v, *record,
+                 assignment_.plan->caller)
       .then([this](const store_adaptation& kept) { end(kept); },
             failing(store_name));
 }

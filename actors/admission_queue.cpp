@@ -1,45 +1,100 @@
 #include "actors/admission_queue.hpp"
 
-namespace t2 {
+#include <algorithm>
 
-result<void> admission_queue::enter(request r,
-                                    std::optional<time_point> deadline,
-                                    std::uint64_t flow) {
-  const bool runs_at_once = waiting_ == 0 && running() < running_limit_;
-  if (!runs_at_once && waiting_ >= waiting_limit_) {
+namespace t2 {
+namespace {
+
+/// One may have four fifths of `places`, rounded up.
+std::size_t most_of_one(std::size_t places) { return (4 * places + 4) / 5; }
+
+/// Whether one with these goes before another: fewest running, then earliest.
+struct rank {
+  std::size_t running = 0;
+  std::uint64_t arrival = 0;
+  friend auto operator<=>(const rank&, const rank&) = default;
+};
+
+}  // namespace
+
+bool admission_queue::may_begin(std::size_t callers_running) const {
+  if (running() < running_limit_) return true;
+  return callers_running == 0 && running() < 2 * running_limit_;
+}
+
+result<void> admission_queue::check_room(const caller_queue* caller,
+                                         flow_id flow) const {
+  if (!caller && may_begin(0)) return {};  // it waits for nobody
+  if (waiting_ == 0 && running() < running_limit_) return {};
+  if (waiting_ >= waiting_limit_) {
     return error{ec::busy, "the queue is full: " + std::to_string(waiting_) +
                                " queries wait, server.queue allows " +
                                std::to_string(waiting_limit_)};
   }
-  const auto known = flows_.find(flow);
-  const std::size_t own =
-      known == flows_.end() ? 0 : known->second.waiting.size();
-  if (!runs_at_once && own >= 4 * (waiting_limit_ - waiting_)) {
+  const std::size_t own = caller ? caller->waiting : 0;
+  const std::size_t most = most_of_one(waiting_limit_ - (waiting_ - own));
+  if (own >= most) {
     return error{ec::busy, "the queue is nearly full, and " +
                                std::to_string(own) +
+                               " queries of this caller wait already"};
+  }
+  if (!caller) return {};
+  const auto known = caller->targets.find(flow.target);
+  const std::size_t here = known == caller->targets.end()
+                               ? 0
+                               : known->second.waiting.size();
+  if (here >= most_of_one(most - (own - here))) {
+    return error{ec::busy, "the queue is nearly full, and " +
+                               std::to_string(here) +
                                " queries for this target wait already"};
   }
+  return {};
+}
+
+result<void> admission_queue::enter(request r,
+                                    std::optional<time_point> deadline,
+                                    flow_id flow) {
+  const auto known = callers_.find(flow.caller);
+  const auto* caller = known == callers_.end() ? nullptr : &known->second;
+  if (const auto room = check_room(caller, flow); !room) return room;
   entries_[r] = {.deadline = deadline, .flow = flow, .arrival = ++arrivals_};
-  flows_[flow].waiting[arrivals_] = r;
+  caller_queue& of = callers_[flow.caller];
+  of.targets[flow.target].waiting[arrivals_] = r;
+  ++of.waiting;
   ++waiting_;
   if (deadline) deadlines_.emplace(*deadline, r);
   return {};
 }
 
 std::optional<admission_queue::request> admission_queue::next() {
-  if (running() >= running_limit_) return std::nullopt;
-  flow_queue* best = nullptr;
-  for (auto& [id, one] : flows_) {
-    if (one.waiting.empty()) continue;
-    if (!best || one.running < best->running ||
-        (one.running == best->running &&
-         one.waiting.begin()->first < best->waiting.begin()->first))
-      best = &one;
+  caller_queue* first = nullptr;
+  target_queue* of_first = nullptr;
+  rank best;
+  for (auto& [id, caller] : callers_) {
+    if (caller.waiting == 0 || !may_begin(caller.running)) continue;
+    rank own{caller.running, arrivals_ + 1};
+    target_queue* chosen = nullptr;
+    rank within;
+    for (auto& [target, one] : caller.targets) {
+      if (one.waiting.empty()) continue;
+      const auto arrival = one.waiting.begin()->first;
+      own.arrival = std::min(own.arrival, arrival);
+      const rank here{one.running, arrival};
+      if (chosen && within < here) continue;
+      chosen = &one;
+      within = here;
+    }
+    if (first && best < own) continue;
+    first = &caller;
+    of_first = chosen;
+    best = own;
   }
-  if (!best) return std::nullopt;
-  const request r = best->waiting.begin()->second;
-  best->waiting.erase(best->waiting.begin());
-  ++best->running;
+  if (!first) return std::nullopt;
+  const request r = of_first->waiting.begin()->second;
+  of_first->waiting.erase(of_first->waiting.begin());
+  ++of_first->running;
+  ++first->running;
+  --first->waiting;
   --waiting_;
   entries_.at(r).runs = true;
   return r;
@@ -50,14 +105,20 @@ bool admission_queue::leave(request r) {
   if (left.empty()) return false;
   const entry& gone = left.mapped();
   if (gone.deadline) deadlines_.erase({*gone.deadline, r});
-  const auto of = flows_.find(gone.flow);
+  const auto caller = callers_.find(gone.flow.caller);
+  auto& targets = caller->second.targets;
+  const auto target = targets.find(gone.flow.target);
   if (gone.runs) {
-    --of->second.running;
+    --target->second.running;
+    --caller->second.running;
   } else {
-    of->second.waiting.erase(gone.arrival);
+    target->second.waiting.erase(gone.arrival);
+    --caller->second.waiting;
     --waiting_;
   }
-  if (of->second.running == 0 && of->second.waiting.empty()) flows_.erase(of);
+  if (target->second.running == 0 && target->second.waiting.empty())
+    targets.erase(target);
+  if (targets.empty()) callers_.erase(caller);
   return true;
 }
 

@@ -175,18 +175,19 @@ ticket client::ask(query question, std::function<void(answer_part)> on_part,
 
 // --- tasks -----------------------------------------------------------------
 
-void client::add_task(store_task task, reply<store_task> done) {
-  state_->call([reply = pending(std::move(done)),
+void client::add_task_for(std::string caller, store_task task,
+                          reply<store_task> done) {
+  state_->call([reply = pending(std::move(done)), caller,
                 record = store_task_ref(std::make_shared<store_task>(
                     std::move(task)))](front_desk_state& desk) {
     desk.ask(&peers::engine,
              then<model_card_ref>(reply,
-                                  [&desk, reply, record](
+                                  [&desk, reply, record, caller](
                                       const model_card_ref& card) {
                                     desk.ask(&peers::store,
                                              after_change(desk, reply),
                                              add_task_atom_v, card->base,
-                                             record);
+                                             record, caller);
                                   }),
              card_atom_v);
   });
@@ -205,11 +206,12 @@ void client::get_task(std::string name, reply<store_task> done) {
   });
 }
 
-void client::remove_task(std::string name, reply<bool> done) {
-  state_->call([reply = pending(std::move(done)),
-                name](front_desk_state& desk) {
+void client::remove_task_for(std::string caller, std::string name,
+                             reply<bool> done) {
+  state_->call([reply = pending(std::move(done)), name,
+                caller](front_desk_state& desk) {
     desk.ask(&peers::store, after_change(desk, reply), remove_task_atom_v,
-             name);
+             name, caller);
   });
 }
 
@@ -273,10 +275,11 @@ void client::heatmap_of(std::string name, reply<expert_heatmap> done) {
   });
 }
 
-void client::import_expert(std::string name, std::string file,
-                           reply<store_expert_version> done) {
-  const auto job =
-      std::make_shared<expert_import>(std::move(name), std::move(file));
+void client::import_expert_for(std::string caller, std::string name,
+                               std::string file,
+                               reply<store_expert_version> done) {
+  const auto job = std::make_shared<expert_import>(
+      std::move(name), std::move(file), std::move(caller));
   state_->call([reply = unshared(pending(std::move(done))), job,
                 t = state_->next_ticket()](front_desk_state& desk) {
     const auto publish = [&desk, reply, job](bool) {
@@ -289,20 +292,22 @@ void client::import_expert(std::string name, std::string file,
   });
 }
 
-void client::rollback_expert(std::string name, std::int64_t version,
-                             reply<store_expert> done) {
-  state_->call([reply = pending(std::move(done)), name,
-                version](front_desk_state& desk) {
+void client::rollback_expert_for(std::string caller, std::string name,
+                                 std::int64_t version,
+                                 reply<store_expert> done) {
+  state_->call([reply = pending(std::move(done)), name, version,
+                caller](front_desk_state& desk) {
     desk.ask(&peers::store, after_change(desk, reply), rollback_atom_v, name,
-             version);
+             version, caller);
   });
 }
 
-void client::remove_expert(std::string name, reply<bool> done) {
-  state_->call([reply = pending(std::move(done)),
-                name](front_desk_state& desk) {
+void client::remove_expert_for(std::string caller, std::string name,
+                               reply<bool> done) {
+  state_->call([reply = pending(std::move(done)), name,
+                caller](front_desk_state& desk) {
     desk.ask(&peers::store, after_change(desk, reply), remove_expert_atom_v,
-             name);
+             name, caller);
   });
 }
 

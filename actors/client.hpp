@@ -118,6 +118,7 @@ struct adapt_request {
   bool force = false;          // search again although the store has one
   search_options search;       // config/options.hpp
   std::vector<std::string> experts;  // names; empty: all of this base
+  std::string caller = {};           // who asks
 };
 
 struct adapt_progress {
@@ -146,6 +147,7 @@ struct finished_evaluation {
   std::string prompts = {};      // the hashes of its prompts
   std::string scores_json = "{}";
   bool allow_unrecorded = false;  // experts that do not say what they have seen
+  std::string caller = {};        // who measured
 };
 
 struct train_progress {
@@ -182,10 +184,19 @@ class client {
   ticket ask(query question, std::function<void(answer_part)> on_part,
              reply<answer_part> done);
 
-  void add_task(store_task task, reply<store_task> done);
+  // What changes the store says in its audit log who asked for it: *_for().
+  void add_task(store_task task, reply<store_task> done) {
+    add_task_for({}, std::move(task), std::move(done));
+  }
+  void add_task_for(std::string caller, store_task task,
+                    reply<store_task> done);
   void list_tasks(reply<std::vector<store_task>> done);
   void get_task(std::string name, reply<store_task> done);
-  void remove_task(std::string name, reply<bool> done);
+  void remove_task(std::string name, reply<bool> done) {
+    remove_task_for({}, std::move(name), std::move(done));
+  }
+  void remove_task_for(std::string caller, std::string name,
+                       reply<bool> done);
   void task_adaptations(std::string task,
                         reply<std::vector<store_adaptation>> done);
 
@@ -202,10 +213,22 @@ class client {
   void heatmap_of(std::string name, reply<expert_heatmap> done);
   /// `file`: bytes of an expert file (docs/formats.md).
   void import_expert(std::string name, std::string file,
-                     reply<store_expert_version> done);
+                     reply<store_expert_version> done) {
+    import_expert_for({}, std::move(name), std::move(file), std::move(done));
+  }
+  void import_expert_for(std::string caller, std::string name, std::string file,
+                         reply<store_expert_version> done);
   void rollback_expert(std::string name, std::int64_t version,
-                       reply<store_expert> done);
-  void remove_expert(std::string name, reply<bool> done);
+                       reply<store_expert> done) {
+    rollback_expert_for({}, std::move(name), version, std::move(done));
+  }
+  void rollback_expert_for(std::string caller, std::string name,
+                           std::int64_t version, reply<store_expert> done);
+  void remove_expert(std::string name, reply<bool> done) {
+    remove_expert_for({}, std::move(name), std::move(done));
+  }
+  void remove_expert_for(std::string caller, std::string name,
+                         reply<bool> done);
   ticket train_expert(training_spec spec,
                       std::function<void(train_progress)> on_progress,
                       reply<store_expert_version> done);

@@ -241,6 +241,7 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
        .deadline = request.deadline,
        .stream = question.stream,
        .flow = request.flow,
+       .cache_scope = request.cache_scope,
        .on_event = [stream, finish](const generation_event& event) {
          if (auto outcome = stream->on(event)) finish(std::move(*outcome));
        }});
@@ -278,7 +279,7 @@ void engine_work::weigh(engine& on, ticket t, const answer_request& request,
         last.log_probability = scores->front().sum();
         finish(std::move(last));
       },
-      priority::live);
+      priority::live, 0, request.flow);
   if (!id) return finish(id.error());
   items_[t].sequences = {*id};
 }
@@ -294,7 +295,7 @@ void engine_work::score(engine& on, ticket t, const scoring_request& request,
         (*finish)(std::make_shared<const std::vector<row_score>>(
             std::move(*scores)));
       },
-      request.urgency, request.shared_prefix);
+      request.urgency, request.shared_prefix, request.flow);
   if (!id) return (*finish)(id.error());
   items_[t].sequences = {*id};
 }

@@ -12,15 +12,18 @@ namespace t2 {
 /// store that could not be used. A job of the engine, in one slice.
 class expert_import : public engine_job {
  public:
-  expert_import(std::string name, std::string file)
-      : name_(std::move(name)), file_(std::move(file)) {}
+  /// `caller`: who publishes it.
+  expert_import(std::string name, std::string file, std::string caller = {})
+      : name_(std::move(name)),
+        file_(std::move(file)),
+        caller_(std::move(caller)) {}
 
   bool advance(language_model& model) override;
   /// Once advance() returned false: what is to be published.
   const result<publication_ref>& outcome() const { return outcome_; }
 
  private:
-  std::string name_, file_;
+  std::string name_, file_, caller_;
   result<publication_ref> outcome_ =
       error{ec::cancelled, "the import was cancelled"};
 };

@@ -64,6 +64,11 @@ result<std::string> backup(expert_store& store, const std::string& path) {
 
 }  // namespace
 
+expert_store& expert_store_actor_state::acting_for(const std::string& caller) {
+  store_->act_for(caller);
+  return *store_;
+}
+
 expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
     const store_opener& open, reward_options rewards) {
   rewards_ = std::move(rewards);
@@ -76,18 +81,19 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
   store_.emplace(std::move(*opened));
   return {
       [this](put_base_atom, const store_base_model& base) {
-        return done(store_->put_base_model(base));
+        return done(acting_for({}).put_base_model(base));
       },
       [this](add_task_atom, const store_base_model& base,
-             const store_task_ref& task) {
-        return to_caf(add_task(*store_, base, *task, rewards_));
+             const store_task_ref& task, const std::string& caller) {
+        return to_caf(add_task(acting_for(caller), base, *task, rewards_));
       },
       [this](tasks_atom) { return to_caf(store_->list_tasks()); },
       [this](get_task_atom, const std::string& which) {
         return to_caf(store_->get_task(which));
       },
-      [this](remove_task_atom, const std::string& which) {
-        return done(store_->remove_task(which));
+      [this](remove_task_atom, const std::string& which,
+             const std::string& caller) {
+        return done(acting_for(caller).remove_task(which));
       },
       [this](adaptations_atom, const std::string& task) {
         return to_caf(adaptations(*store_, task));
@@ -100,13 +106,15 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
         return as_shared(store_->get_version(reference));
       },
       [this](publish_atom, const publication_ref& p) {
-        return as_shared(publish(*store_, *p));
+        return as_shared(publish(acting_for(p->caller), *p));
       },
-      [this](rollback_atom, const std::string& which, std::int64_t version) {
-        return to_caf(store_->rollback(which, version));
+      [this](rollback_atom, const std::string& which, std::int64_t version,
+             const std::string& caller) {
+        return to_caf(acting_for(caller).rollback(which, version));
       },
-      [this](remove_expert_atom, const std::string& which) {
-        return done(store_->remove_expert(which));
+      [this](remove_expert_atom, const std::string& which,
+             const std::string& caller) {
+        return done(acting_for(caller).remove_expert(which));
       },
       [this](resolve_atom, const std::string& target, const std::string& base) {
         return to_caf(resolve_route(*store_, target, base));
@@ -120,10 +128,11 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
       },
       [this](plan_atom, const adapt_request_ref& request,
              const store_base_model& base) {
-        return to_caf(plan(*store_, *request, base));
+        return to_caf(plan(acting_for(request->caller), *request, base));
       },
-      [this](keep_atom, const store_adaptation& adaptation) {
-        return to_caf(keep_adaptation(*store_, adaptation));
+      [this](keep_atom, const store_adaptation& adaptation,
+             const std::string& caller) {
+        return to_caf(keep_adaptation(acting_for(caller), adaptation));
       },
       [this](check_atom) { return to_caf(store_->check()); },
       [this](backup_atom, const std::string& path) {
@@ -134,7 +143,8 @@ expert_store_actor::behavior_type expert_store_actor_state::make_behavior(
       },
       [this](evaluate_atom, const store_base_model& base,
              const finished_evaluation_ref& measured) {
-        return to_caf(evaluate(*store_, base, *measured));
+        return to_caf(
+            evaluate(acting_for(measured->caller), base, *measured));
       },
       [this](evaluations_atom) { return to_caf(store_->list_evaluations()); },
       [this](audit_atom, std::int64_t last) {

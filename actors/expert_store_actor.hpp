@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "actors/protocol.hpp"
 #include "config/options.hpp"
@@ -29,6 +30,9 @@ class expert_store_actor_state {
                                                   reward_options rewards);
 
  private:
+  /// The store, for a change that this caller asks for.
+  expert_store& acting_for(const std::string& caller);
+
   pointer self_;
   std::optional<expert_store> store_;
   reward_options rewards_;

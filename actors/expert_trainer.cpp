@@ -86,7 +86,10 @@ void expert_trainer_state::publish() {
     told.provenance_json = std::move(outcome->provenance);
     return end(std::move(told));
   }
-  publication p{.base = card_->base, .name = assignment_.spec->name};
+  publication p{.base = card_->base,
+                .name = assignment_.spec->name,
+                .version = {},
+                .caller = assignment_.spec->caller};
   p.version.z_safetensors = std::move(outcome->file);
   p.version.norm = std::string(to_string(outcome->trained.norm));
   p.version.targets = std::string(to_string(outcome->trained.targets));

@@ -61,7 +61,8 @@ struct answer_request {
   delta_ref delta;
   std::optional<steady_time> deadline;
   answer_sink_ref sink;
-  std::uint64_t flow = 0;  // whose share of the engine it takes
+  flow_id flow = {};             // whose share of the engine it takes
+  std::string cache_scope = {};  // whose pages of prompts it finds again
 };
 using answer_request_ref = shared<answer_request>;
 
@@ -69,6 +70,7 @@ struct scoring_request {
   std::vector<scoring_row> rows;
   priority urgency = priority::background;
   std::size_t shared_prefix = 0;
+  flow_id flow = {};
 };
 using scoring_request_ref = shared<scoring_request>;
 using row_scores_ref = shared<std::vector<row_score>>;
@@ -98,6 +100,7 @@ struct classify_request {
   query question;
   label_table_ref table;
   delta_ref delta;
+  flow_id flow = {};
 };
 using classify_request_ref = shared<classify_request>;
 using adapt_request_ref = shared<adapt_request>;
@@ -113,6 +116,7 @@ struct publication {
   store_base_model base = {};
   std::string name = {};
   store_expert_version version = {};
+  std::string caller = {};  // who asked for it
 };
 using publication_ref = shared<publication>;
 

@@ -11,11 +11,12 @@ namespace {
 
 constexpr std::size_t kept_tables = 4;
 
-scoring_request_ref to_request(classification_rows rows) {
+scoring_request_ref to_request(classification_rows rows, flow_id flow) {
   return std::make_shared<const scoring_request>(
       scoring_request{.rows = std::move(rows.rows),
                       .urgency = priority::live,
-                      .shared_prefix = rows.shared_prefix});
+                      .shared_prefix = rows.shared_prefix,
+                      .flow = flow});
 }
 
 }  // namespace
@@ -76,7 +77,7 @@ void prompt_classifier_state::calibrate(const prepared_ref& with) {
   auto rows = with->classifier->rows(query{});
   if (!rows) return fail_waiting(with, rows.error());
   self_->request(engine_, caf::infinite, score_atom_v, internal_ticket(),
-                 to_request(std::move(*rows)))
+                 to_request(std::move(*rows), {}))
       .then([this, with](const row_scores_ref& scores) {
               with->empty = scores;
               for (const auto& asked : std::exchange(with->waiting, {}))
@@ -99,7 +100,7 @@ void prompt_classifier_state::start(const prepared_ref& with,
   auto rows = with->classifier->rows(request.question, request.delta);
   if (!rows) return asked->promise.keep(rows.error());
   self_->request(engine_, caf::infinite, score_atom_v, asked->id,
-                 to_request(std::move(*rows)))
+                 to_request(std::move(*rows), request.flow))
       .then(
           [with, asked](const row_scores_ref& scores) {
             asked->promise.keep(

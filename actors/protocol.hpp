@@ -11,7 +11,8 @@
 
 // Every actor of t2 and what it answers. An error always arrives as the
 // response (caf_errors.hpp: an ec and a line of text). Tickets name work in
-// progress: whoever asks for it picks one that no other work has.
+// progress: whoever asks for it picks one that no other work has. The last
+// argument of what changes the store is who asked for it, for the audit log.
 
 namespace t2 {
 
@@ -20,13 +21,14 @@ using expert_store_actor = typed_interface<
     // Registers the base model, or does nothing when it is known.
     caf::result<bool>(put_base_atom, store_base_model),
     // Adds a task that belongs to this base; checked against its reward.
-    caf::result<store_task>(add_task_atom, store_base_model, store_task_ref),
+    caf::result<store_task>(add_task_atom, store_base_model, store_task_ref,
+                            std::string),
     // All tasks with their examples.
     caf::result<std::vector<store_task>>(tasks_atom),
     // The task of this name.
     caf::result<store_task>(get_task_atom, std::string),
     // Removes the task of this name; its adaptations stay.
-    caf::result<bool>(remove_task_atom, std::string),
+    caf::result<bool>(remove_task_atom, std::string, std::string),
     // The adaptations of the task of this name, oldest first.
     caf::result<std::vector<store_adaptation>>(adaptations_atom, std::string),
     // All experts.
@@ -38,9 +40,10 @@ using expert_store_actor = typed_interface<
     // Adds a version; durable when this is answered.
     caf::result<expert_version_ref>(publish_atom, publication_ref),
     // Makes an older version current.
-    caf::result<store_expert>(rollback_atom, std::string, std::int64_t),
+    caf::result<store_expert>(rollback_atom, std::string, std::int64_t,
+                              std::string),
     // Removes an expert.
-    caf::result<bool>(remove_expert_atom, std::string),
+    caf::result<bool>(remove_expert_atom, std::string, std::string),
     // Where a target leads for the base of this fingerprint (route_plan.hpp).
     caf::result<route_plan>(resolve_atom, std::string, std::string),
     // The classes of pass 1 for the base of this fingerprint: the configured
@@ -53,7 +56,7 @@ using expert_store_actor = typed_interface<
     caf::result<adaptation_plan>(plan_atom, adapt_request_ref,
                                  store_base_model),
     // Stores the outcome of a search; durable when this is answered.
-    caf::result<store_adaptation>(keep_atom, store_adaptation),
+    caf::result<store_adaptation>(keep_atom, store_adaptation, std::string),
     // Who stands behind a target, and what each has seen (seen_plan.hpp).
     caf::result<std::vector<seen_by>>(seen_atom, std::string),
     // Keeps a measurement, unless it was made on what its target has seen.

@@ -43,6 +43,7 @@ supervision_options make_tree(const runtime_options& options,
   dispatcher.running = static_cast<std::size_t>(options.engine.max_sequences);
   dispatcher.waiting = static_cast<std::size_t>(options.server.queue);
   dispatcher.deadline = options.server.deadline;
+  dispatcher.share_prefixes = options.server.share_prefixes;
   dispatcher.strategy = options.route.strategy;
   dispatcher.classifier = options.route.classifier;
   dispatcher.confidence = options.route.confidence;

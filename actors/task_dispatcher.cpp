@@ -20,11 +20,13 @@ constexpr std::chrono::milliseconds hold_time{100};
 
 error stopping() { return {ec::unavailable, "t2 is stopping"}; }
 
-/// Queries for one target share what there is with those for another; versions
-/// of an expert are one.
-std::uint64_t flow_of(const query& question) {
+/// Callers share what there is, and so do one caller's queries for several
+/// targets; versions of an expert are one.
+flow_id flow_of(const query& question) {
+  const std::hash<std::string_view> number;
   const std::string_view target = question.target;
-  return std::hash<std::string_view>{}(target.substr(0, target.find('@')));
+  return {.caller = number(question.caller),
+          .target = number(target.substr(0, target.find('@')))};
 }
 
 }  // namespace
@@ -157,7 +159,8 @@ void task_dispatcher_state::classify(ticket t, live_query& q,
   q.at = stage::classifying;
   self_->request(peers_->classifier, caf::infinite, classify_atom_v, t,
                  classify_request_ref(std::make_shared<classify_request>(
-                     classify_request{*q.question, q.table, delta})))
+                     classify_request{
+                         *q.question, q.table, delta, flow_of(*q.question)})))
       .then(resume<classification>(
                 t,
                 [this, t](live_query& same, const classification& found) {
@@ -307,7 +310,10 @@ void task_dispatcher_state::answer(ticket t, live_query& q,
                      .delta = delta,
                      .deadline = q.deadline,
                      .sink = q.sink,
-                     .flow = flow_of(*q.question)});
+                     .flow = flow_of(*q.question),
+                     .cache_scope = options_.share_prefixes
+                                        ? std::string{}
+                                        : q.question->caller});
   self_->request(peers_->engine, caf::infinite, answer_atom_v, t,
                  answer_request_ref(std::move(request)))
       .then(resume<answer_part>(

@@ -41,6 +41,7 @@ struct dispatcher_options {
   std::string classifier;           // its expert; empty: none
   double confidence = 0;            // of a class; below it the base answers
   std::vector<query_label> labels;  // the configured classes
+  bool share_prefixes = false;      // of prompts, between callers
   search_spawner spawn_search;
 };
 

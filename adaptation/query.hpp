@@ -34,6 +34,9 @@ struct query {
   std::optional<std::string> reference{};
   /// Only where it leads is wanted: nothing is generated.
   bool route_only = false;
+  /// Who asks (http/caller.hpp); empty: t2 itself. Callers share the engine
+  /// evenly, and nothing that is kept of one's prompts is found by another's.
+  std::string caller{};
 };
 
 /// Of everything in it that will be tokenised.
@@ -96,6 +99,7 @@ struct training_spec {
   std::uint64_t seed = 0;
   std::filesystem::path checkpoint;    // file; empty: none
   std::int64_t checkpoint_every = 20;
+  std::string caller{};                // who asked for it
 };
 
 }  // namespace t2

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr mode_t owner_alone = 0600;
+
 error io_error(std::string_view verb, const fs::path& path, int code) {
   return {code == ENOENT ? ec::not_found : ec::io,
           "cannot " + std::string(verb) + " " + path.string() + ": " +
@@ -93,7 +95,8 @@ result<void> rename_durably(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 result<void> write_file_durably(const fs::path& path,
-                                std::span<const std::byte> bytes) {
+                                std::span<const std::byte> bytes,
+                                readable_by whom) {
   if (!path.has_filename()) {
     return error{ec::invalid_argument,
                  "cannot write '" + path.string() + "': not a file's name"};
@@ -102,9 +105,13 @@ result<void> write_file_durably(const fs::path& path,
   fs::path name = unfinished_name(path);
   constexpr int flags = O_WRONLY | O_CREAT | O_EXCL;
   ::unlink(name.c_str());  // of a crashed process that had our number
-  descriptor file(name, flags, 0666);
+  const bool is_private = whom == readable_by::owner;
+  descriptor file(name, flags, is_private ? owner_alone : 0666);
   if (!file) return io_error("create", name, errno);
   unfinished_file unfinished(std::move(name));
+  if (is_private && ::fchmod(file.get(), owner_alone) != 0) {
+    return io_error("set the mode of", path, errno);
+  }
   while (!bytes.empty()) {
     // Linux writes at most 2 GiB a call.
     const std::size_t asked = std::min<std::size_t>(bytes.size(), 1u << 30);
@@ -122,9 +129,32 @@ result<void> write_file_durably(const fs::path& path,
   return {};
 }
 
-result<void> write_file_durably(const fs::path& path, std::string_view text) {
-  return write_file_durably(path,
-                            std::as_bytes(std::span(text.data(), text.size())));
+result<void> write_file_durably(const fs::path& path, std::string_view text,
+                                readable_by whom) {
+  return write_file_durably(
+      path, std::as_bytes(std::span(text.data(), text.size())), whom);
+}
+
+result<void> create_private_file(const fs::path& path) {
+  const descriptor file(path, O_WRONLY | O_CREAT | O_EXCL, owner_alone);
+  if (!file) return io_error("create", path, errno);
+  if (::fchmod(file.get(), owner_alone) != 0) {
+    return io_error("set the mode of", path, errno);
+  }
+  return {};
+}
+
+result<bool> make_private(const fs::path& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) {
+    if (errno == ENOENT) return false;
+    return io_error("look at", path, errno);
+  }
+  if ((found.st_mode & 077) == 0) return false;
+  if (::chmod(path.c_str(), found.st_mode & 0700) != 0) {
+    return io_error("set the mode of", path, errno);
+  }
+  return true;
 }
 
 result<void> place_file_durably(const fs::path& from, const fs::path& to) {

@@ -201,6 +201,11 @@ std::vector<runtime_option> build() {
               {.name = "server.administer_remotely",
                .kind = kind::boolean,
                .help = "whether keys to administer count from other machines"}),
+      declare(&o::server, &server_options::share_prefixes,
+              {.name = "server.share_prefixes",
+               .kind = kind::boolean,
+               .help = "whether keys find each other's kept prompts again; each "
+                       "can then guess what others ask"}),
       declare(&o::server, &server_options::tls_certificate,
               {.name = "server.tls_certificate",
                .kind = kind::path,

@@ -49,6 +49,7 @@ struct server_options {
   std::string listen = {};           // HOST:PORT of TCP; empty: none
   std::string keys = {};             // file of API keys; empty: none
   bool administer_remotely = false;  // by peers that are not on this machine
+  bool share_prefixes = false;       // kept prompts between callers
   std::string tls_certificate = {};  // PEM file; empty: TCP without TLS
   std::string tls_key = {};          // PEM file of its private key
 };

@@ -74,14 +74,16 @@ access_verdict judge_without_keys(const peer_origin& from,
     return refuse(403, "permission_denied",
                   "Origin: expected none, or that of this server");
   }
-  return {.caller = {http_scope::administer, "loopback"}};
+  return {.caller = {http_scope::administer, std::string(loopback_caller)}};
 }
 
 }  // namespace
 
 access_verdict judge(const access_rules& rules, const peer_origin& from,
                      const request_claims& claims, http_scope needed) {
-  if (from.unix_socket) return {.caller = {http_scope::administer, "local"}};
+  if (from.unix_socket) {
+    return {.caller = {http_scope::administer, std::string(socket_caller)}};
+  }
   if (!rules.keys) return judge_without_keys(from, claims);
 
   const auto key = key_of(claims.authorization);
@@ -92,10 +94,11 @@ access_verdict judge(const access_rules& rules, const peer_origin& from,
                   key.empty() ? "expected an API key: Authorization: Bearer KEY"
                               : "the API key is not known");
   }
-  if (!from.loopback && !rules.administer_remotely) {
-    caller->scope = std::min(caller->scope, http_scope::use);
+  if (!from.loopback && !rules.administer_remotely &&
+      caller->scope == http_scope::administer) {
+    caller->scope = http_scope::use;
   }
-  if (caller->scope < needed) {
+  if (!includes(caller->scope, needed)) {
     return refuse(403, "permission_denied",
                   "the key '" + caller->name + "' may not do this" +
                       (from.loopback || rules.administer_remotely

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -12,8 +13,9 @@ namespace t2 {
 
 /// Where a request comes from, as its listener knows.
 struct peer_origin {
-  bool unix_socket = false;  // the mode of its file guards it
-  bool loopback = false;     // TCP from this machine
+  bool unix_socket = false;   // the mode of its file guards it
+  bool loopback = false;      // TCP from this machine
+  std::uint64_t network = 0;  // of TCP (peer_network); 0: the Unix socket
 };
 
 /// What a request says of itself; empty: nothing.

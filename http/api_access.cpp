@@ -11,7 +11,7 @@ struct granted {
   const char* path;
 };
 
-// What is in neither list is for administrators.
+// What is in none of the lists is for administrators.
 constexpr std::array open_to_all = {
     granted{"GET", "/"},
     granted{"GET", "/health"},
@@ -19,7 +19,6 @@ constexpr std::array open_to_all = {
     granted{"GET", "/openapi.json"},
 };
 constexpr std::array open_to_users = {
-    granted{"GET", "/metrics"},
     granted{"GET", "/v1/models"},
     granted{"GET", "/v1/models/{id}"},
     granted{"POST", "/v1/chat/completions"},
@@ -35,7 +34,10 @@ constexpr std::array open_to_users = {
     granted{"GET", "/v1/jobs"},
     granted{"GET", "/v1/jobs/{id}"},
     granted{"GET", "/v1/evaluations"},
-    granted{"GET", "/v1/seen"},
+};
+
+constexpr std::array open_to_monitors = {
+    granted{"GET", "/metrics"},
 };
 
 }  // namespace
@@ -46,6 +48,9 @@ void grant_access(router& routes) {
   }
   for (const auto& [method, path] : open_to_users) {
     routes.allow(method, path, http_scope::use);
+  }
+  for (const auto& [method, path] : open_to_monitors) {
+    routes.allow(method, path, http_scope::metrics);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "http/api_routes.hpp"
 #include "http/completion_form.hpp"
+#include "http/discretion.hpp"
 
 namespace t2 {
 namespace {
@@ -34,10 +35,11 @@ class completion_in_progress {
   completion_in_progress(client& actors, exchange_ref answer,
                          completion_head head,
                          const completion_request& request,
-                         const api_options& options)
+                         http_caller caller, const api_options& options)
       : actors_(actors),
         answer_(std::move(answer)),
         head_(std::move(head)),
+        caller_(std::move(caller)),
         stream_(request.stream),
         choices_per_prompt_(request.choices_per_prompt),
         choices_(request.questions.size(),
@@ -132,7 +134,7 @@ class completion_in_progress {
 
   void fail_with(http_reply whole) {
     if (!chunks_are_out_) return answer_->reply(std::move(whole));
-    answer_->event("", whole.body);
+    answer_->event("", told_to(caller_, std::move(whole)).body);
     answer_->event("", "[DONE]");
     answer_->end();
   }
@@ -158,6 +160,7 @@ class completion_in_progress {
   std::mutex mutex_;  // parts and ends come from several threads
   exchange_ref answer_;
   completion_head head_;
+  http_caller caller_;
   bool stream_;
   std::size_t choices_per_prompt_;
   std::vector<choice> choices_;
@@ -175,6 +178,8 @@ void complete(client& actors, const api_options& options, completion_kind kind,
     const std::uint64_t seed = drawn_number();
     for (query& question : parsed->questions) question.sampling.seed = seed;
   }
+  for (query& question : parsed->questions)
+    question.caller = request.caller.name;
   const auto running = std::make_shared<completion_in_progress>(
       actors, answer,
       completion_head{.kind = kind,
@@ -182,7 +187,7 @@ void complete(client& actors, const api_options& options, completion_kind kind,
                       .created = options.now(),
                       .model = parsed->model,
                       .include_usage = parsed->include_usage},
-      *parsed, options);
+      *parsed, request.caller, options);
   for (std::size_t i = 0; i < parsed->questions.size(); ++i) {
     running->asked(actors.ask(
         std::move(parsed->questions[i]),

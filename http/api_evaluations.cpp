@@ -22,6 +22,7 @@ void add_evaluation_routes(router& routes, client& actors) {
                auto measured = parse_evaluation(request.body);
                if (!measured)
                  return answer->reply(error_reply(measured.error()));
+               measured->caller = request.caller.name;
                actors.add_evaluation(
                    *std::move(measured),
                    reply_with<store_evaluation>(

@@ -40,6 +40,7 @@ void train(client& actors, const job_board_ref& jobs,
            const http_request& request, exchange_ref answer) {
   auto spec = parse_training(request.capture.at("name"), request.body);
   if (!spec) return answer->reply(error_reply(spec.error()));
+  spec->caller = request.caller.name;
   const bool background = spec->background;
   const std::string name = spec->name;
   run_job<train_progress, store_expert_version>(
@@ -74,10 +75,10 @@ void add_expert_routes(router& routes, client& actors,
   routes.add("DELETE", "/v1/experts/{name}",
              [&actors](http_request request, exchange_ref answer) {
                const std::string name = request.capture.at("name");
-               actors.remove_expert(name,
-                                    reply_with<bool>(answer, [name](bool) {
-                                      return deleted_form(name);
-                                    }));
+               actors.remove_expert_for(request.caller.name, name,
+                                        reply_with<bool>(answer, [name](bool) {
+                                          return deleted_form(name);
+                                        }));
              });
   routes.add("GET", "/v1/experts/{name}/versions",
              [&actors](http_request request, exchange_ref answer) {
@@ -114,8 +115,9 @@ void add_expert_routes(router& routes, client& actors,
              });
   const auto import = [&actors, one](http_request request,
                                      exchange_ref answer) {
-    actors.import_expert(
-        request.capture.at("name"), std::move(request.body),
+    actors.import_expert_for(
+        request.caller.name, request.capture.at("name"),
+        std::move(request.body),
         [answer, one](result<store_expert_version> version) {
           if (version) return reply_json(*answer, one(*version), 201);
           http_reply refused = error_reply(version.error());
@@ -133,8 +135,8 @@ void add_expert_routes(router& routes, client& actors,
         if (!version) {
           return answer->reply(error_reply(version.error()));
         }
-        actors.rollback_expert(
-            request.capture.at("name"), *version,
+        actors.rollback_expert_for(
+            request.caller.name, request.capture.at("name"), *version,
             reply_with<store_expert>(answer, [](const store_expert& expert) {
               return form_of(expert);
             }));

@@ -2,12 +2,21 @@
 
 #include <utility>
 
+#include "http/discretion.hpp"
+
 namespace t2 {
 
 void add_job_routes(router& routes, const job_board_ref& jobs) {
-  routes.add("GET", "/v1/jobs", [jobs](http_request, exchange_ref answer) {
+  // How a job has failed names files of the server.
+  const auto told = [](const http_request& request, ordered_json job) {
+    if (request.caller.scope != http_scope::administer) make_discreet(job);
+    return job;
+  };
+  routes.add("GET", "/v1/jobs", [jobs, told](http_request request,
+                                             exchange_ref answer) {
     ordered_json data = ordered_json::array();
-    for (auto& job : jobs->list()) data.push_back(std::move(job));
+    for (auto& job : jobs->list())
+      data.push_back(told(request, std::move(job)));
     reply_json(*answer, {{"object", "list"}, {"data", std::move(data)}});
   });
   const auto tell = [](exchange& answer, const result<ordered_json>& job) {
@@ -15,8 +24,10 @@ void add_job_routes(router& routes, const job_board_ref& jobs) {
     reply_json(answer, *job);
   };
   routes.add("GET", "/v1/jobs/{id}",
-             [jobs, tell](http_request request, exchange_ref answer) {
-               tell(*answer, jobs->show(request.capture.at("id")));
+             [jobs, tell, told](http_request request, exchange_ref answer) {
+               auto job = jobs->show(request.capture.at("id"));
+               if (job) job = told(request, *std::move(job));
+               tell(*answer, job);
              });
   const auto cancel = [jobs, tell](http_request request, exchange_ref answer) {
     tell(*answer, jobs->cancel(request.capture.at("id")));

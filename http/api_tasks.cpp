@@ -17,6 +17,7 @@ void adapt(client& actors, const search_options& defaults,
            exchange_ref answer) {
   auto parsed = parse_adapt(request.capture.at("name"), request.body, defaults);
   if (!parsed) return answer->reply(error_reply(parsed.error()));
+  parsed->caller = request.caller.name;
   const bool background = parsed->background;
   const std::string task = parsed->task;
   run_job<adapt_progress, adapt_report>(
@@ -90,8 +91,8 @@ void add_task_routes(router& routes, client& actors,
       [&actors, one](http_request request, exchange_ref answer) {
         auto task = parse_task(request.body);
         if (!task) return answer->reply(error_reply(task.error()));
-        actors.add_task(*std::move(task),
-                        reply_with<store_task>(answer, one, 201));
+        actors.add_task_for(request.caller.name, *std::move(task),
+                            reply_with<store_task>(answer, one, 201));
       },
       task_body_bytes);
   routes.add("GET", "/v1/tasks/{name}",
@@ -110,9 +111,10 @@ void add_task_routes(router& routes, client& actors,
   routes.add("DELETE", "/v1/tasks/{name}",
              [&actors](http_request request, exchange_ref answer) {
                const std::string name = request.capture.at("name");
-               actors.remove_task(name, reply_with<bool>(answer, [name](bool) {
-                                    return deleted_form(name);
-                                  }));
+               actors.remove_task_for(request.caller.name, name,
+                                      reply_with<bool>(answer, [name](bool) {
+                                        return deleted_form(name);
+                                      }));
              });
   routes.add("POST", "/v1/tasks/{name}/adapt",
              [&actors, jobs, defaults = options.search](http_request request,

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "config/logging.hpp"
+#include "http/discretion.hpp"
 #include "http/error_form.hpp"
 #include "http/refusals.hpp"
 #include "http/response_text.hpp"
@@ -62,7 +63,7 @@ connection::connection(byte_stream::socket peer, const peer_origin& from,
       deadline_(stream_.get_executor()),
       signal_(stream_.get_executor()),
       buffer_(room.limits.header_bytes + (64u << 10)) {
-  room_.enter(this);
+  room_.enter(this, from_);
 }
 
 connection::~connection() {
@@ -73,6 +74,10 @@ connection::~connection() {
 
 void connection::close_if_idle() {
   if (idle_) stream_.close();
+}
+
+void connection::close_now() {
+  stream_.close();
 }
 
 /// Whatever is under way is given up when `time` is over.
@@ -91,7 +96,7 @@ void connection::arm(std::chrono::milliseconds time) {
 asio::awaitable<void> connection::run() {
   const auto self = shared_from_this();
   idle_ = false;
-  arm(room_.limits.header_time);
+  arm(std::min(room_.limits.header_time, room_.limits.idle_time));
   const auto not_opened = co_await stream_.open();
   if (!not_opened) {
     while (co_await serve_one()) {
@@ -108,7 +113,8 @@ asio::awaitable<bool> connection::serve_one() {
   if (room_.draining) co_return false;
   idle_ = true;
   if (buffer_.size() == 0) {
-    arm(room_.limits.idle_time);
+    // A fresh one has its time for a whole header already.
+    if (has_spoken_) arm(room_.limits.idle_time);
     const auto [failed, count] =
         co_await stream_.async_read_some(buffer_.prepare(4096), to_tuple);
     if (failed) co_return false;
@@ -154,6 +160,9 @@ std::optional<http_reply> connection::admit() {
       std::max(room_.limits.body_bytes, route ? route->body_bytes : 0);
   // Strangers have nothing to say that takes room.
   if (caller_.scope == http_scope::open) limit = room_.limits.header_bytes;
+  if (!room_.serve(this, from_, caller_)) {
+    return error_reply({ec::busy, "too many connections of this caller"});
+  }
   if (const auto length = parser_->content_length(); length > limit) {
     return body_too_large();
   }
@@ -179,7 +188,7 @@ asio::awaitable<bool> connection::read_request() {
   begun_ = std::chrono::steady_clock::now();
   parser_->header_limit(static_cast<std::uint32_t>(room_.limits.header_bytes));
   parser_->body_limit(boost::none);  // admit() knows it
-  arm(room_.limits.header_time);
+  if (has_spoken_) arm(room_.limits.header_time);
   const auto [no_header, header_bytes] =
       co_await http::async_read_header(stream_, buffer_, *parser_, to_tuple);
   if (no_header) {
@@ -187,7 +196,9 @@ asio::awaitable<bool> connection::read_request() {
     co_return co_await refuse(why);
   }
   chunked_ = parser_->get().version() >= 11;
-  if (const auto why = admit()) co_return co_await refuse(why);
+  const auto why = admit();
+  has_spoken_ = true;
+  if (why) co_return co_await refuse(why);
 
   const auto expect = parser_->get()[http::field::expect];
   if (lower(view(expect)) == "100-continue") {
@@ -269,6 +280,7 @@ asio::awaitable<bool> connection::answer() {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(to_tuple);
   }
+  room_.rest(this, from_);
   co_return written&& keep_alive_ && !left_;
 }
 
@@ -295,12 +307,13 @@ asio::awaitable<void> connection::watch() {
 asio::awaitable<bool> connection::write_answers() {
   bool streaming = false;
   while (!left_) {
-    const auto ready = box_->take();
+    auto ready = box_->take();
     if (ready.overflow) co_return false;
     keep_alive_ = keep_alive_ && !room_.draining;
     if (ready.whole) {
       status_ = ready.whole->status;
-      const std::string whole = print_reply(*ready.whole, keep_alive_, !bodiless_);
+      const std::string whole = print_reply(told_to(caller_, std::move(*ready.whole)),
+                                            keep_alive_, !bodiless_);
       const bool sent = co_await write(whole);
       co_return sent;
     }

@@ -31,6 +31,8 @@ class connection : public std::enable_shared_from_this<connection> {
 
   /// Closes it if no request is under way.
   void close_if_idle();
+  /// Gives its place and its descriptor up, whatever it does.
+  void close_now();
 
  private:
   using request_parser =
@@ -68,6 +70,7 @@ class connection : public std::enable_shared_from_this<connection> {
   int status_ = 0;
   bool bodiless_ = false;  // HEAD: its answer has no body
   bool idle_ = true;
+  bool has_spoken_ = false;  // there was a whole header
   bool timed_out_ = false;
   bool keep_alive_ = false;
   bool chunked_ = true;    // the peer understands chunks

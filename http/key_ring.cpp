@@ -13,6 +13,7 @@ namespace t2 {
 namespace {
 
 constexpr std::size_t shortest_key = 16;
+constexpr std::size_t longest_name = 64;
 
 std::array<std::byte, 32> digest_of(std::string_view key) {
   sha256 hash;
@@ -85,12 +86,23 @@ result<key_ring> key_ring::parse(std::string_view text,
     entry made;
     made.caller.name = words[0];
     made.digest = digest_of(words[2]);
+    if (!is_plain(words[0]) || words[0].size() > longest_name ||
+        words[0].find_first_of("\"\\") != std::string_view::npos) {
+      return wrong("a name of at most " + std::to_string(longest_name) +
+                   " ASCII characters without quotes and backslashes");
+    }
+    if (words[0] == socket_caller || words[0] == loopback_caller) {
+      return wrong("another name than '" + made.caller.name +
+                   "', which stands for callers without a key");
+    }
     if (words[1] == "use") {
       made.caller.scope = http_scope::use;
+    } else if (words[1] == "metrics") {
+      made.caller.scope = http_scope::metrics;
     } else if (words[1] == "administer") {
       made.caller.scope = http_scope::administer;
     } else {
-      return wrong("the scope use or administer as the second word");
+      return wrong("the scope use, metrics or administer as the second word");
     }
     if (words[2].size() < shortest_key || !is_plain(words[2])) {
       return wrong("a key of at least " + std::to_string(shortest_key) +

@@ -1,5 +1,6 @@
 #include "http/server.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -52,13 +53,25 @@ void turn_away(byte_stream::socket peer) {
   peer.write_some(asio::buffer(text), ignored);
 }
 
+/// Of descriptors, or of memory for them.
+bool is_shortage(const error_code& failed) {
+  namespace errc = boost::system::errc;
+  return failed == errc::too_many_files_open ||
+         failed == errc::too_many_files_open_in_system ||
+         failed == errc::no_buffer_space || failed == errc::not_enough_memory;
+}
+
+int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
 /// The listener's descriptor as Asio's.
 result<void> adopt(acceptor& listening, int family, int protocol, int fd) {
   error_code failed;
   listening.assign(asio::generic::stream_protocol(family, protocol), fd,
                    failed);
+  // An accept that finds nobody returns.
+  if (!failed) listening.non_blocking(true, failed);
   if (!failed) return {};
-  ::close(fd);
+  if (!listening.is_open()) ::close(fd);
   return error{ec::io, "cannot listen: " + failed.message()};
 }
 
@@ -72,21 +85,26 @@ struct server::state {
         limits(chosen),
         metrics(std::move(counted)) {}
 
+  ~state() {
+    if (spare >= 0) ::close(spare);
+  }
+
   result<void> listen_on_tcp(const tcp_settings& chosen);
   asio::awaitable<void> accept(acceptor& listening, bool tcp);
   void take(byte_stream::socket peer, bool tcp);
+  bool make_descriptor(acceptor& listening, bool tcp);
   void drain();
 
   unix_listener listener;
   router routes;
   server_limits limits;
   std::shared_ptr<serving_metrics> metrics;
-  connection_room room{.routes = routes, .limits = limits,
-                       .metrics = metrics.get()};
+  connection_room room{routes, limits, metrics.get()};
   std::unique_ptr<asio::ssl::context> tls;  // of TCP
   std::string tcp_address;
   asio::io_context context{1};
   acceptor on_unix{context}, on_tcp{context};
+  int spare = open_spare();  // a descriptor for when there is none left
   std::promise<void> emptied;
   std::thread thread;
 };
@@ -122,11 +140,29 @@ asio::awaitable<void> server::state::accept(acceptor& listening, bool tcp) {
       take(std::move(peer), tcp);
       continue;
     }
-    // Out of descriptors: those in use will come back.
+    if (is_shortage(failed) && make_descriptor(listening, tcp)) continue;
+    // Those in use will come back.
     log(log_level::warn, "http: cannot accept: " + failed.message());
     pause.expires_after(std::chrono::milliseconds(100));
     co_await pause.async_wait(to_tuple);
   }
+}
+
+/// With no descriptor left, closes a connection that does nothing for the one
+/// that waits. False: there is none, and who waited has been told to come back.
+bool server::state::make_descriptor(acceptor& listening, bool tcp) {
+  if (room.make_descriptor({.unix_socket = !tcp})) return true;
+  if (spare >= 0) ::close(spare);
+  {
+    error_code failed;
+    auto peer = listening.accept(failed);
+    if (!failed) {
+      if (metrics) metrics->count_refused_connection();
+      if (!tcp || !tls) turn_away(std::move(peer));
+    }
+  }
+  spare = open_spare();
+  return false;
 }
 
 void server::state::take(byte_stream::socket peer, bool tcp) {
@@ -134,8 +170,9 @@ void server::state::take(byte_stream::socket peer, bool tcp) {
   if (tcp) {
     tune_tcp(peer.native_handle());
     from.loopback = peer_is_loopback(peer.native_handle());
+    from.network = peer_network(peer.native_handle());
   }
-  if (!room.has_place(from)) {
+  if (!room.make_place(from)) {
     if (metrics) metrics->count_refused_connection();
     // Before a handshake there is no way to say anything.
     if (!tcp || !tls) turn_away(std::move(peer));
@@ -153,10 +190,8 @@ void server::state::drain() {
   on_unix.close(ignored);
   on_tcp.close(ignored);
   room.on_empty = [this] { emptied.set_value(); };
-  if (room.open.empty()) {
-    std::exchange(room.on_empty, nullptr)();
-  }
-  for (connection* one : room.open) one->close_if_idle();
+  if (room.empty()) std::exchange(room.on_empty, nullptr)();
+  room.for_each([](connection* one) { one->close_if_idle(); });
 }
 
 server::server(std::unique_ptr<state> s) : state_(std::move(s)) {}

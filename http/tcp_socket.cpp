@@ -98,6 +98,24 @@ bool peer_is_loopback(int fd) {
          is_loopback(peer);
 }
 
+std::uint64_t peer_network(int fd) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  std::uint64_t number = 0;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0) {
+    if (peer.ss_family == AF_INET) {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(peer).sin_addr;
+      number = v4.s_addr;
+    } else if (peer.ss_family == AF_INET6) {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr;
+      const bool mapped = IN6_IS_ADDR_V4MAPPED(&v6);
+      std::memcpy(&number, v6.s6_addr + (mapped ? 12 : 0),
+                  mapped ? 4 : sizeof number);
+    }
+  }
+  return number == 0 ? 1 : number;
+}
+
 void tune_tcp(int fd) {
   const auto set = [fd](int level, int name, int value) {
     ::setsockopt(fd, level, name, &value, sizeof value);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "config/host_port.hpp"
@@ -41,6 +42,11 @@ class tcp_listener {
 
 /// Whether the other end of a connected TCP socket is on this machine.
 bool peer_is_loopback(int fd);
+
+/// A number for what one stranger has of addresses: that of an IPv4 address, or
+/// of the first half of an IPv6 address, of which a host has as many as it
+/// likes. Never 0.
+std::uint64_t peer_network(int fd);
 
 /// Sends at once what is written, and notices in a minute or two when the
 /// other machine has vanished.

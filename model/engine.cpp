@@ -267,7 +267,7 @@ result<sequence_id> engine::submit(generation_request request) {
 
 result<sequence_id> engine::score(std::vector<scoring_row> rows,
                                   scores_callback on_scores, priority urgency,
-                                  std::size_t shared_prefix) {
+                                  std::size_t shared_prefix, flow_id flow) {
   auto& s = *state_;
   if (rows.empty())
     return error{ec::invalid_argument, "scoring: expected rows, found none"};
@@ -316,8 +316,10 @@ result<sequence_id> engine::score(std::vector<scoring_row> rows,
   }
   const bool known = prefix != nullptr;
   for (auto& unit : plan_scoring(std::move(rows), request, urgency,
-                                 shared_prefix, prefix))
+                                 shared_prefix, prefix)) {
+    unit->flow = flow;
     s.enqueue(std::move(unit));
+  }
   if (prefix && !known) {
     s.prefixes.push_front({std::move(key), std::move(prefix)});
     if (s.prefixes.size() > kept_prefixes) s.prefixes.pop_back();

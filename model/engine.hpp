@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/result.hpp"
+#include "model/flow_id.hpp"
 #include "model/sampling.hpp"
 #include "model/singular_delta.hpp"
 #include "text/tokenizer.hpp"
@@ -55,9 +56,11 @@ struct generation_request {
   /// Number of this answer in the random stream (sampling.hpp): equal seeds
   /// and streams repeat an answer in any batch.
   std::uint64_t stream = 0;
-  /// Whose share of the engine it takes: flows that want more than there is get
-  /// the same part of each step.
-  std::uint64_t flow = 0;
+  /// Whose share of the engine it takes: callers that want more than there is
+  /// get the same part of each step, and so do the targets of each.
+  flow_id flow = {};
+  /// Pages of prompts are found again by requests of the same scope alone.
+  std::string cache_scope = {};
   /// Called on the engine's thread, in order; must not call the engine.
   std::function<void(const generation_event&)> on_event = {};
 };
@@ -92,7 +95,9 @@ struct engine_options {
   std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
   std::int64_t delta_rank = 0;  // of live rows (transformer::set_delta_rank)
   std::int64_t step_tokens = 512;      // prefill and decode tokens of a step
-  std::int64_t max_sequences = 64;     // rows decoding at once
+  // Rows decoding at once; callers that have none may begin one beyond, as
+  // many again in all.
+  std::int64_t max_sequences = 64;
   std::int64_t max_context = 4096;     // prompt and answer of one sequence
   std::int64_t stream_bytes = std::int64_t{256} << 20;  // a scoring batch
   std::function<steady_time()> now = std::chrono::steady_clock::now;
@@ -128,13 +133,18 @@ struct engine_statistics {
 ///
 /// **A step** takes one token of every answer that is being written, then
 /// chunks of prompts, up to step_tokens; where prompts want more than that, each
-/// flow gets the same share.
+/// caller gets the same share, and so does each target of a caller.
 ///
 /// **The cache** is handed out page by page. Whole pages of live answers stay
 /// when they are done, for prompts with the same beginning under the same
-/// mixture, until the room is needed: least recently used first. When there is
-/// none left, the youngest sequence gives its pages up (background before live)
-/// and is computed again later; the oldest always goes on.
+/// mixture and of the same scope, until the room is needed: least recently used
+/// first. When there is none left, the youngest sequence of the caller with the
+/// most gives its pages up (background before live) and is computed again later;
+/// the oldest always goes on.
+///
+/// **A newcomer**, a caller of whose live work nothing has begun, begins in the
+/// next step: beyond max_sequences, before others' prompts, and with pages of
+/// callers that hold several sequences.
 class engine {
  public:
   engine(std::shared_ptr<language_model> model, engine_options options);
@@ -156,7 +166,7 @@ class engine {
   result<sequence_id> score(std::vector<scoring_row> rows,
                             scores_callback on_scores,
                             priority urgency = priority::background,
-                            std::size_t shared_prefix = 0);
+                            std::size_t shared_prefix = 0, flow_id flow = {});
 
   /// Queues a job; jobs take turns with the other background work.
   sequence_id run(std::shared_ptr<engine_job> job,

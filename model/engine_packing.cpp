@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <map>
 #include <ranges>
+#include <set>
+#include <utility>
 
 #include "model/engine_state.hpp"
 
@@ -21,7 +23,9 @@ bool decodes(const engine_unit& unit) {
 }
 
 prefix_key root_of(const engine_unit& unit) {
-  return prefix_root(unit.delta ? unit.delta->digest() : std::string{});
+  const auto* answer = dynamic_cast<const answer_unit*>(&unit);
+  return prefix_root(unit.delta ? unit.delta->digest() : std::string{},
+                     answer ? answer->request.cache_scope : std::string{});
 }
 
 /// The key of the first page of a prompt; nothing where it has none that could
@@ -33,14 +37,52 @@ std::optional<prefix_key> first_page(const engine_unit& unit) {
   return prefix_after(root_of(unit), std::span{unit.tokens}.first(size));
 }
 
+/// Work that waits, and who it belongs to.
+template <class Units>
+struct waiting_work {
+  bool waits_longer = false;  // newcomers come before it
+  Units of;
+  std::int64_t pending = 0;
+};
+
+/// What waits, put together by `key`, in the order in which it is served: who
+/// wants least first, so that what is left of a share goes to others.
+template <class Units, class Key>
+auto grouped(const Units& all, Key key) {
+  std::map<std::uint64_t, std::size_t> places;
+  std::vector<waiting_work<Units>> groups;
+  for (const auto& unit : all) {
+    const auto [at, fresh] = places.try_emplace(key(*unit), groups.size());
+    if (fresh) groups.emplace_back();
+    groups[at->second].of.push_back(unit);
+    groups[at->second].pending += unit->pending();
+  }
+  std::ranges::stable_sort(groups, {}, &waiting_work<Units>::pending);
+  return groups;
+}
+
+/// Each of `groups` takes its equal part of the budget at most, the rest goes
+/// to those behind it. What was taken in all.
+std::int64_t share_out(const auto& groups, std::int64_t budget, auto take) {
+  std::int64_t taken = 0;
+  auto left = static_cast<std::int64_t>(groups.size());
+  for (const auto& group : groups) {
+    if (taken >= budget) break;
+    taken += take(group.of, (budget - taken + left - 1) / left);
+    --left;
+  }
+  return taken;
+}
+
 }  // namespace
 
 std::vector<engine::state::chunk> engine::state::pack(priority urgency,
                                                       std::int64_t budget) {
   std::vector<chunk> chunks;
-  crowded = false;
+  crowding.clear();
   begun.clear();
   refuse_impossible(urgency);
+  make_way(urgency, budget);
   // Rows that decode go first: nobody's next token waits for a prompt.
   add_decodes(urgency, budget, chunks);
   add_prompts(urgency, budget, chunks);
@@ -49,45 +91,62 @@ std::vector<engine::state::chunk> engine::state::pack(priority urgency,
 
 void engine::state::add_decodes(priority urgency, std::int64_t& budget,
                                 std::vector<chunk>& chunks) {
-  for (const auto& unit : of(urgency)) {
-    if (budget <= 0) return;
+  // In order of arrival; where they are more than a step takes, the first of
+  // every caller, then the second, and so on, and one token is a prompt's.
+  std::vector<std::pair<std::int64_t, std::shared_ptr<engine_unit>>> ready;
+  std::map<std::uint64_t, std::int64_t> of_caller;
+  for (const auto& unit : of(urgency))
+    if (decodes(*unit))
+      ready.emplace_back(of_caller[unit->flow.caller]++, unit);
+  const bool prompts_wait = ready.size() < of(urgency).size();
+  auto most = budget;
+  if (std::ssize(ready) >= budget) {
+    std::ranges::stable_sort(ready, {}, [](const auto& r) { return r.first; });
+    if (prompts_wait) most = std::max<std::int64_t>(1, budget - 1);
+  }
+  for (const auto& [place, unit] : ready) {
+    if (most <= 0) return;
+    // One before it may have taken its pages.
     if (!decodes(*unit) || !grow(*unit, 1, chunks)) continue;
     chunks.push_back({unit, 1});
+    --most;
     --budget;
   }
 }
 
-/// Shares the budget between flows: none gets more than its part while another
-/// could use it. Within a flow, first come, first served.
+/// Shares the budget between callers: none gets more than its part while
+/// another could use it.
 void engine::state::add_prompts(priority urgency, std::int64_t budget,
                                 std::vector<chunk>& chunks) {
-  struct waiting {
-    units of;
-    std::int64_t pending = 0;
-  };
-  std::map<std::uint64_t, std::size_t> places;
-  std::vector<waiting> flows;
-  for (const auto& unit : of(urgency)) {
-    if (decodes(*unit)) continue;
-    const auto [at, fresh] = places.try_emplace(unit->flow, flows.size());
-    if (fresh) flows.emplace_back();
-    flows[at->second].of.push_back(unit);
-    flows[at->second].pending += unit->pending();
-  }
-  std::ranges::stable_sort(flows, {}, &waiting::pending);
-  auto left = static_cast<std::int64_t>(flows.size());
-  for (const auto& flow : flows) {
-    if (budget <= 0) return;
-    const auto share = (budget + left - 1) / left;
-    budget -= add_flow(flow.of, share, chunks);
-    --left;
-  }
+  units waiting;
+  for (const auto& unit : of(urgency))
+    if (!decodes(*unit) && !has(chunks, unit.get())) waiting.push_back(unit);
+  auto callers =
+      grouped(waiting, [](const engine_unit& u) { return u.flow.caller; });
+  for (auto& one : callers) one.waits_longer = !is_newcomer(*one.of.front());
+  std::ranges::stable_sort(callers, {}, &waiting_work<units>::waits_longer);
+  share_out(callers, budget, [&](const units& work, std::int64_t share) {
+    return add_caller(work, share, chunks);
+  });
 }
 
-std::int64_t engine::state::add_flow(const units& flow, std::int64_t budget,
-                                     std::vector<chunk>& chunks) {
+/// The same between a caller's targets.
+std::int64_t engine::state::add_caller(const units& waiting,
+                                       std::int64_t budget,
+                                       std::vector<chunk>& chunks) {
+  return share_out(
+      grouped(waiting, [](const engine_unit& u) { return u.flow.target; }),
+      budget, [&](const units& work, std::int64_t share) {
+        return add_target(work, share, chunks);
+      });
+}
+
+/// First come, first served.
+std::int64_t engine::state::add_target(const units& waiting,
+                                       std::int64_t budget,
+                                       std::vector<chunk>& chunks) {
   std::int64_t taken = 0;
-  for (const auto& unit : flow) {
+  for (const auto& unit : waiting) {
     if (taken >= budget) break;
     if (unit->parent && unit->parent->pending() > 0) {
       // Its keys may be written in the same step.
@@ -106,7 +165,7 @@ std::int64_t engine::state::add_flow(const units& flow, std::int64_t budget,
         !grow(*unit, count, chunks)) {
       if (!fresh) continue;
       unit->start_over();
-      crowded = true;  // those behind it wait as well
+      crowding.insert(unit->flow.caller);  // those behind it wait as well
       auto& first = first_in_line[static_cast<std::size_t>(unit->urgency)];
       const auto known = first.lock();
       if (!known || known->kv || unit->arrival < known->arrival) first = unit;
@@ -119,22 +178,98 @@ std::int64_t engine::state::add_flow(const units& flow, std::int64_t budget,
   return taken;
 }
 
+/// Sequences of the unit's caller, and as urgent, that have begun.
+std::int64_t engine::state::holders_of(const engine_unit& unit) const {
+  return std::ranges::count_if(
+      queue[static_cast<std::size_t>(unit.urgency)], [&](const auto& u) {
+        return u->kv && u->flow.caller == unit.flow.caller;
+      });
+}
+
+bool engine::state::is_newcomer(const engine_unit& unit) const {
+  return holders_of(unit) == 0;
+}
+
 bool engine::state::may_start(const engine_unit& unit,
                               const std::vector<chunk>& chunks) {
-  if (crowded) return false;
+  const bool newcomer = is_newcomer(unit);
+  // A newcomer waits for those of its own caller only.
+  if (newcomer ? crowding.contains(unit.flow.caller) : !crowding.empty())
+    return false;
   const auto first =
       first_in_line[static_cast<std::size_t>(unit.urgency)].lock();
-  if (first && !first->kv && unit.arrival > first->arrival) return false;
+  if (first && !first->kv && unit.arrival > first->arrival &&
+      (!newcomer || first->flow.caller == unit.flow.caller))
+    return false;
   if (is_answer(unit)) {
     const auto running = std::ranges::count_if(
         of(unit.urgency), [](const auto& u) { return u->kv && is_answer(*u); });
-    if (running >= options.max_sequences) return false;
+    const auto most = newcomer ? 2 * options.max_sequences
+                               : options.max_sequences;
+    if (running >= most) return false;
   }
   // What a prompt with the same beginning computes now is found in the next
   // step.
   const auto page = first_page(unit);
   return !page || cache.knows(*page) ||
          std::ranges::find(begun, *page) == begun.end() || chunks.empty();
+}
+
+/// What displace_for() and the background could give at most, and the page that
+/// each of them needs no more.
+std::int64_t engine::state::pages_to_take_for(
+    const engine_unit& newcomer) const {
+  std::int64_t pages = 0;
+  std::set<std::uint64_t> begun_before;
+  for (const auto urgency : {priority::live, priority::background})
+    for (const auto& other : queue[static_cast<std::size_t>(urgency)]) {
+      if (!other->kv || other->flow.caller == newcomer.flow.caller) continue;
+      // The oldest of a caller stays.
+      if (urgency == priority::live &&
+          begun_before.insert(other->flow.caller).second)
+        continue;
+      pages += 1 + pool.bytes_for(other->computed - other->start) /
+                       pool.page_bytes();
+    }
+  return pages;
+}
+
+/// Frees pages for newcomers, before the step gives them to others.
+void engine::state::make_way(priority urgency, std::int64_t budget) {
+  if (urgency != priority::live) return;
+  std::set<std::uint64_t> seen;
+  for (const auto& unit : of(urgency)) {
+    if (!seen.insert(unit->flow.caller).second || !is_newcomer(*unit)) continue;
+    const auto first = pool.bytes_for(std::min(unit->pending(), budget));
+    const auto lacks = [&](std::int64_t more) {
+      return (spare_pages() - holders() + more) * pool.page_bytes() < first;
+    };
+    // In vain, others would be computed again and again.
+    if (lacks(pages_to_take_for(*unit))) continue;
+    while (lacks(0))
+      if (!drop_idle_prefix() && !preempt_after(*unit, {}, false) &&
+          !displace_for(*unit))
+        break;
+  }
+}
+
+/// Takes away the cache of the youngest sequence of the caller that has the
+/// most, if it has others.
+bool engine::state::displace_for(const engine_unit& newcomer) {
+  std::shared_ptr<engine_unit> youngest;
+  std::int64_t most = 1;
+  for (const auto& other : of(newcomer.urgency)) {
+    if (!other->kv || other->flow.caller == newcomer.flow.caller) continue;
+    const auto held = holders_of(*other);
+    if (held < 2 || held < most) continue;
+    if (held > most || !youngest || other->arrival > youngest->arrival)
+      youngest = other;
+    most = held;
+  }
+  if (!youngest) return false;
+  youngest->start_over();
+  ++counters.preemptions;
+  return true;
 }
 
 void engine::state::open_cache(engine_unit& unit) {
@@ -170,16 +305,19 @@ std::int64_t engine::state::holders() const {
   return count;
 }
 
+/// Pages that are free, or would be for the asking.
+std::int64_t engine::state::spare_pages() const {
+  return (pool.budget_bytes() - pool.bytes_used()) / pool.page_bytes() +
+         cache.idle_pages();
+}
+
 /// A sequence starts where every other one may still get a page: else it would
 /// be the first to lose what it has just computed.
 bool engine::state::has_room_to_start(engine_unit& unit, std::int64_t count,
                                       const std::vector<chunk>& chunks) {
   for (;;) {
     const auto others = holders() - 1;
-    const auto spare =
-        (pool.budget_bytes() - pool.bytes_used()) / pool.page_bytes() +
-        cache.idle_pages();
-    if (spare * pool.page_bytes() >=
+    if (spare_pages() * pool.page_bytes() >=
         pool.bytes_for(count) + others * pool.page_bytes())
       return true;
     if (drop_idle_prefix()) continue;
@@ -200,9 +338,10 @@ bool engine::state::grow(engine_unit& unit, std::int64_t count,
   return true;
 }
 
-/// Takes away the cache of the youngest that gives way to `unit`: background
-/// before live, and of its `peers` (those of the same priority), where they may
-/// be asked, only younger ones.
+/// Takes away the cache of one that gives way to `unit`: background before live,
+/// and of its `peers` (those of the same priority), where they may be asked, only
+/// younger ones: the youngest of the caller with the most. The only one of its
+/// caller gives way to the only one of another's.
 bool engine::state::preempt_after(const engine_unit& unit,
                                   const std::vector<chunk>& chunks,
                                   bool peers) {
@@ -210,14 +349,23 @@ bool engine::state::preempt_after(const engine_unit& unit,
     if (urgency < unit.urgency) return false;
     const bool same = urgency == unit.urgency;
     if (same && !peers) continue;
+    const auto own = holders_of(unit);
+    std::shared_ptr<engine_unit> chosen;
+    std::int64_t most = 0;
     for (const auto& other : of(urgency) | std::views::reverse) {
       if (same && other->arrival <= unit.arrival) continue;
       if (!other->kv || other.get() == &unit || has(chunks, other.get()))
         continue;
-      other->start_over();
-      ++counters.preemptions;
-      return true;
+      const auto held = holders_of(*other);
+      if (same && held == 1 && own > 1) continue;
+      if (held <= most) continue;
+      chosen = other;
+      most = held;
     }
+    if (!chosen) continue;
+    chosen->start_over();
+    ++counters.preemptions;
+    return true;
   }
   return false;
 }

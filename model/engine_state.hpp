@@ -5,6 +5,7 @@
 #include <deque>
 #include <list>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,8 +86,16 @@ struct engine::state {
                    std::vector<chunk>& chunks);
   void add_prompts(priority urgency, std::int64_t budget,
                    std::vector<chunk>& chunks);
-  std::int64_t add_flow(const units& flow, std::int64_t budget,
-                        std::vector<chunk>& chunks);
+  std::int64_t add_caller(const units& waiting, std::int64_t budget,
+                          std::vector<chunk>& chunks);
+  std::int64_t add_target(const units& waiting, std::int64_t budget,
+                          std::vector<chunk>& chunks);
+  bool is_newcomer(const engine_unit& unit) const;
+  void make_way(priority urgency, std::int64_t budget);
+  bool displace_for(const engine_unit& newcomer);
+  std::int64_t pages_to_take_for(const engine_unit& newcomer) const;
+  std::int64_t holders_of(const engine_unit& unit) const;
+  std::int64_t spare_pages() const;
   bool may_start(const engine_unit& unit, const std::vector<chunk>& chunks);
   void open_cache(engine_unit& unit);
   bool has_room_to_start(engine_unit& unit, std::int64_t count,
@@ -134,9 +143,10 @@ struct engine::state {
   units queue[2];  // by priority, in order of arrival
   std::deque<job> jobs;
   bool job_turn = false;
-  bool crowded = false;  // in this step nobody else may start
+  std::set<std::uint64_t> crowding;  // callers with one that found no room in
+                                     // this step: it is the end of starting
   // By priority: the oldest that found no room to start. Until it has, younger
-  // ones do not start, in whatever flow they are.
+  // ones do not start, in whatever flow they are, but for newcomers.
   std::weak_ptr<engine_unit> first_in_line[2];
   std::vector<prefix_key> begun;  // beginnings that this step computes
   std::list<kept_prefix> prefixes;  // most recently used first

@@ -28,7 +28,7 @@ struct engine_unit {
   std::int64_t computed = 0;  // tokens whose keys are stored, from 0 on
   std::int64_t capacity = 0;  // tokens the cache holds at most beyond `start`
   std::uint64_t arrival = 0;  // later ones give way to earlier ones
-  std::uint64_t flow = 0;     // whose share of a step it takes
+  flow_id flow;               // whose share of a step it takes
   std::shared_ptr<engine_unit> parent;
   std::shared_ptr<kv_sequence> kv;
 

@@ -7,8 +7,12 @@
 
 namespace t2 {
 
-prefix_key prefix_root(std::string_view mixture) {
+prefix_key prefix_root(std::string_view mixture, std::string_view scope) {
   sha256 digest;
+  // The length first: no pair is spelled like another one.
+  const std::uint64_t length = scope.size();
+  digest.update(std::as_bytes(std::span{&length, 1}));
+  digest.update(scope);
   digest.update(mixture);
   return digest.digest();
 }

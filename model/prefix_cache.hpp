@@ -14,13 +14,15 @@
 
 namespace t2 {
 
-/// Names what the keys and values of a page depend on: the mixture, and all
-/// tokens up to the page's end (SHA-256: nobody can make two prompts that share
-/// a page without sharing their beginning).
+/// Names what the keys and values of a page depend on, the mixture and all
+/// tokens up to the page's end, and whose it is (SHA-256: nobody can make two
+/// prompts that share a page without sharing their beginning).
 using prefix_key = std::array<std::byte, 32>;
 
-/// The key of no tokens under a mixture (its digest; empty: the base).
-prefix_key prefix_root(std::string_view mixture);
+/// The key of no tokens under a mixture (its digest; empty: the base). Who has
+/// another `scope` finds nothing of it: whether a prompt is answered sooner, or
+/// counted as cached, would tell one caller how another's begins.
+prefix_key prefix_root(std::string_view mixture, std::string_view scope);
 /// The key of a page of tokens that follows `before`.
 prefix_key prefix_after(const prefix_key& before,
                         std::span<const token_id> page);

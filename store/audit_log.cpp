@@ -33,7 +33,25 @@ chain_end last_until(sqlite_database& db, std::int64_t sequence) {
   return {.sequence = row.integer(0), .chain = row.text(1)};
 }
 
+/// As a JSON string; names have no control characters.
+std::string quoted(std::string_view name) {
+  std::string text = "\"";
+  for (const char c : name) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text + '"';
+}
+
 }  // namespace
+
+std::string audit_detail(std::string members, std::string_view caller) {
+  if (!caller.empty()) {
+    if (!members.empty()) members += ',';
+    members += "\"by\":" + quoted(caller);
+  }
+  return "{" + members + "}";
+}
 
 void append_audit(sqlite_database& db, std::int64_t time,
                   std::string_view action, std::string_view subject,

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "config/durable_file.hpp"
+#include "config/logging.hpp"
 #include "store/audit_log.hpp"
 #include "store/expert_store_state.hpp"
 #include "store/row_check.hpp"
@@ -57,7 +58,7 @@ void create_store(const fs::path& path, std::int64_t now) {
       new_store_file(store_migrations(), [&](sqlite_database& db) {
         append_audit(db, now, "create", path.filename().string());
       });
-  value_or_fail(write_file_durably(path, bytes));
+  value_or_fail(write_file_durably(path, bytes, readable_by::owner));
 }
 
 void verify_file_start(const fs::path& path) {
@@ -128,6 +129,21 @@ sqlite_database open_verified(const fs::path& path,
   return db;
 }
 
+/// Prompts and examples are nobody else's to read: what an older version made, or
+/// was copied here, is narrowed. SQLite gives its log the file's mode.
+void take_from_others(const fs::path& store) {
+  for (const fs::path& file : {store, log_of(store), journal_of(store),
+                               beside(store, "-shm"), beside(store, ".lock")}) {
+    const auto narrowed = make_private(file);
+    if (!narrowed) {
+      log(log_level::warn, "the store: " + narrowed.error().message);
+    } else if (*narrowed) {
+      log(log_level::warn, "the store: others could read " + file.string() +
+                               "; its mode is 600 now");
+    }
+  }
+}
+
 store_lock lock_store(const fs::path& path, const store_options& options) {
   using kind = store_lock::kind;
   // Looking through a log takes SQLite's own exclusive lock as well.
@@ -154,9 +170,10 @@ result<expert_store> expert_store::open(const fs::path& path,
     }
     store_lock lock = lock_store(file, options);
     if (!fs::exists(file)) create_store(file, options.clock());
+    if (!options.read_only) take_from_others(file);
     sqlite_database db = open_verified(file, options);
     return expert_store(std::make_unique<state>(
-        state{std::move(lock), file, std::move(options), std::move(db)}));
+        state{std::move(lock), file, std::move(options), std::move(db), {}}));
   });
 }
 
@@ -167,6 +184,14 @@ expert_store::~expert_store() = default;
 
 const fs::path& expert_store::path() const {
   return state_->path;
+}
+
+std::string expert_store::state::detail(std::string members) const {
+  return audit_detail(std::move(members), caller);
+}
+
+void expert_store::act_for(std::string caller) {
+  state_->caller = std::move(caller);
 }
 
 result<std::vector<audit_entry>> expert_store::audit(std::int64_t last) {
@@ -194,8 +219,9 @@ result<void> expert_store::backup(const fs::path& path) {
       fs::remove(unfinished, ignored);
     });
     {
+      value_or_fail(create_private_file(unfinished));
       auto copy = sqlite_database::open(unfinished.string(),
-                                        sqlite_database::mode::create);
+                                        sqlite_database::mode::read_write);
       // Not durable before it is verified and placed: SQLite need not sync.
       copy.execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF");
       db.copy_to(copy);

@@ -52,6 +52,10 @@ class expert_store {
 
   const std::filesystem::path& path() const;
 
+  /// Whom the changes from now on are made for: the audit log says so. Empty:
+  /// t2 itself.
+  void act_for(std::string caller);
+
   // Base models.
 
   /// Adds a base, or renames the one with this fingerprint. A config_json

@@ -96,8 +96,10 @@ result<store_adaptation> expert_store::put_adaptation(
     append_audit(
         db, stored.created, before ? "replace_adaptation" : "put_adaptation",
         stored.key,
-        std::string("{\"accepted\":") + (stored.accepted ? "true" : "false") +
-            ",\"truncated\":" + (stored.truncated ? "true" : "false") + "}");
+        state_->detail(std::string("\"accepted\":") +
+                       (stored.accepted ? "true" : "false") +
+                       ",\"truncated\":" +
+                       (stored.truncated ? "true" : "false")));
     return stored;
   });
 }
@@ -122,7 +124,8 @@ result<void> expert_store::remove_adaptation(std::string_view key) {
     const store_adaptation adaptation = load_by_key(db, key);
     detach_from_adaptation(db, adaptation.id);
     delete_adaptation(db, adaptation.id);
-    append_audit(db, state_->options.clock(), "remove_adaptation", key);
+    append_audit(db, state_->options.clock(), "remove_adaptation", key,
+                 state_->detail());
   });
 }
 
@@ -135,7 +138,7 @@ result<store_evaluation> expert_store::put_evaluation(
     stored.created = state_->options.clock();
     stored.id = insert_evaluation(db, stored);
     append_audit(db, stored.created, "put_evaluation",
-                 std::to_string(stored.id));
+                 std::to_string(stored.id), state_->detail());
     return stored;
   });
 }

@@ -69,7 +69,8 @@ result<void> expert_store::put_base_model(const store_base_model& base) {
       row = base;
       row->created = now;
       insert_base_model(db, *row);
-      append_audit(db, now, "add_base_model", base.fingerprint);
+      append_audit(db, now, "add_base_model", base.fingerprint,
+                   state_->detail());
       return;
     }
     if (row->config_json != base.config_json) {
@@ -80,7 +81,8 @@ result<void> expert_store::put_base_model(const store_base_model& base) {
     if (row->name == base.name) return;
     row->name = base.name;
     update_base_model(db, *row);
-    append_audit(db, now, "rename_base_model", base.fingerprint);
+    append_audit(db, now, "rename_base_model", base.fingerprint,
+                 state_->detail());
   });
 }
 
@@ -130,7 +132,7 @@ result<store_expert_version> expert_store::publish(
     expert.next_version = stored.version + 1;
     update_expert(db, expert);
     append_audit(db, now, "publish", numbered(name, stored.version),
-                 "{\"sha256\":\"" + stored.sha256 + "\"}");
+                 state_->detail("\"sha256\":\"" + stored.sha256 + "\""));
     return stored;
   });
 }
@@ -188,7 +190,7 @@ result<store_expert> expert_store::rollback(std::string_view name,
     update_expert(db, expert);
     append_audit(db, state_->options.clock(), "rollback",
                  numbered(name, version),
-                 "{\"from\":" + std::to_string(before) + "}");
+                 state_->detail("\"from\":" + std::to_string(before)));
     return expert.record;
   });
 }
@@ -200,7 +202,8 @@ result<void> expert_store::remove_expert(std::string_view name) {
     expert.record.deleted = true;
     update_expert(db, expert);
     delete_unused_versions(db, expert.record.id);
-    append_audit(db, state_->options.clock(), "remove_expert", name);
+    append_audit(db, state_->options.clock(), "remove_expert", name,
+                 state_->detail());
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include "store/expert_store.hpp"
@@ -16,6 +17,10 @@ struct expert_store::state {
   std::filesystem::path path;
   store_options options;
   sqlite_database db;
+  std::string caller;  // who asks for the changes; empty: t2 itself
+
+  /// An audit entry's detail of these JSON members, and who did it.
+  std::string detail(std::string members = {}) const;
 
   /// Runs `body(db)` in a transaction that is on the disk when this returns.
   template <class Body>

@@ -34,7 +34,8 @@ result<store_task> expert_store::add_task(const store_task& task) {
     store_task stored = task;
     stored.created = state_->options.clock();
     stored.id = insert_task(db, stored);
-    append_audit(db, stored.created, "add_task", task.name);
+    append_audit(db, stored.created, "add_task", task.name,
+                 state_->detail());
     return stored;
   });
 }
@@ -62,7 +63,8 @@ result<void> expert_store::remove_task(std::string_view name) {
     const store_task task = load_task(db, name);
     detach_from_task(db, task.id);
     delete_task(db, task.id);
-    append_audit(db, state_->options.clock(), "remove_task", name);
+    append_audit(db, state_->options.clock(), "remove_task", name,
+                 state_->detail());
   });
 }
 

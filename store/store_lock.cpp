@@ -73,7 +73,7 @@ result<store_lock> store_lock::acquire(const fs::path& store, kind wanted,
                  "socket path '" + socket_path + "': expected one line"};
   }
   const fs::path path = lock_path(store);
-  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 && wanted == kind::shared) {
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     // On a read-only medium without a lock nobody ever wrote.

@@ -6,10 +6,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "config/options.hpp"
 #include "config/result.hpp"
+#include "http/descriptors.hpp"
 #include "http/server.hpp"
 
 namespace t2 {
@@ -19,6 +21,24 @@ inline server_limits limits_of(const runtime_options& options) {
   server_limits limits;
   limits.body_bytes = static_cast<std::size_t>(options.server.max_body_bytes);
   limits.bodies_bytes = std::max(limits.bodies_bytes, limits.body_bytes);
+  return limits;
+}
+
+/// The limits of a daemon: as many connections as the process may open files
+/// for. ec::exhausted when it may hardly open any.
+inline result<server_limits> daemon_limits_of(const runtime_options& options) {
+  constexpr std::size_t files = 64;        // the model, the store, logs
+  constexpr std::size_t of_a_program = 8;  // pipes to the sandbox
+  server_limits limits = limits_of(options);
+  const std::size_t programs =
+      options.rewards.workers > 0
+          ? static_cast<std::size_t>(options.rewards.workers)
+          : std::max(1u, std::thread::hardware_concurrency());
+  const auto fit = connections_that_fit(limits.connections,
+                                        2 * limits.kept_connections,
+                                        files + of_a_program * programs);
+  if (!fit) return fit.error();
+  limits.connections = *fit;
   return limits;
 }
 

@@ -67,7 +67,8 @@ std::string print_time(std::int64_t microseconds) {
 }
 
 result<void> write_output(const std::string& path, const std::string& bytes) {
-  return write_file_durably(path, std::string_view(bytes));
+  return write_file_durably(path, std::string_view(bytes),
+                            readable_by::owner);
 }
 
 }  // namespace t2

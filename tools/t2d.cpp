@@ -60,6 +60,14 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   if (auto made = make_store_folder(options); !made) {
     return report(made.error());
   }
+  const auto limits = daemon_limits_of(options);
+  if (!limits) return report(limits.error());
+  if (limits->connections < server_limits{}.connections) {
+    log(log_level::warn, "open files: there is room for " +
+                             std::to_string(limits->connections) +
+                             " connections instead of " +
+                             std::to_string(server_limits{}.connections));
+  }
   auto tcp = tcp_settings_of(options.server);
   if (!tcp) return report(tcp.error());
   auto actors = client::start(options, options.server.socket);
@@ -68,7 +76,7 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   auto listening = server::start(
       options.server.socket,
       make_api(**actors, {.search = options.search, .metrics = metrics}),
-      limits_of(options), *std::move(tcp), metrics);
+      *limits, *std::move(tcp), metrics);
   if (!listening) return report(listening.error());
   log(log_level::info, "t2d " + version() + " with pid " +
                            std::to_string(::getpid()) + " has the store " +

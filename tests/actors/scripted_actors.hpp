@@ -219,14 +219,15 @@ inline expert_store_actor::behavior_type scripted_store(
         script->bases.push_back(base);
         return true;
       },
-      [](add_task_atom, const store_base_model&, const store_task_ref& task) {
-        return *task;
-      },
+      [](add_task_atom, const store_base_model&, const store_task_ref& task,
+         const std::string&) { return *task; },
       [](tasks_atom) { return std::vector<store_task>{}; },
       [=](get_task_atom, const std::string&) -> caf::result<store_task> {
         return to_caf(no);
       },
-      [](remove_task_atom, const std::string&) { return true; },
+      [](remove_task_atom, const std::string&, const std::string&) {
+        return true;
+      },
       [](adaptations_atom, const std::string&) {
         return std::vector<store_adaptation>{};
       },
@@ -242,9 +243,13 @@ inline expert_store_actor::behavior_type scripted_store(
           const publication_ref&) -> caf::result<expert_version_ref> {
         return to_caf(no);
       },
-      [=](rollback_atom, const std::string&,
-          std::int64_t) -> caf::result<store_expert> { return to_caf(no); },
-      [](remove_expert_atom, const std::string&) { return true; },
+      [=](rollback_atom, const std::string&, std::int64_t,
+          const std::string&) -> caf::result<store_expert> {
+        return to_caf(no);
+      },
+      [](remove_expert_atom, const std::string&, const std::string&) {
+        return true;
+      },
       [=](resolve_atom, const std::string& target,
           const std::string&) -> caf::result<route_plan> {
         script->asked_routes.push_back(target);
@@ -268,7 +273,9 @@ inline expert_store_actor::behavior_type scripted_store(
         plan.found = script->found;
         return plan;
       },
-      [](keep_atom, const store_adaptation& adaptation) { return adaptation; },
+      [](keep_atom, const store_adaptation& adaptation, const std::string&) {
+        return adaptation;
+      },
       [](seen_atom, const std::string&) { return std::vector<seen_by>{}; },
       [](evaluate_atom, const store_base_model&,
          const finished_evaluation_ref&) { return store_evaluation{}; },

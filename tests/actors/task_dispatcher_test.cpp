@@ -324,6 +324,49 @@ TEST_F(dispatcher, tells_a_route_without_answering) {
   EXPECT_EQ(ear.finals[0].route->label, "code");
 }
 
+TEST_F(dispatcher, shares_between_callers_and_keeps_their_prompts_apart) {
+  options_.waiting = 100;
+  start();
+  const auto ask_as = [&](const std::string& caller, answer_ear& ear) {
+    query q;
+    q.prompt = "hello";
+    q.target = "base";
+    q.caller = caller;
+    tell(dispatcher_, ask_atom_v, ++last_,
+         query_ref(std::make_shared<query>(q)), listen(ear));
+  };
+  std::vector<answer_ear> crowd(50);
+  answer_ear lone;
+  for (auto& ear : crowd) ask_as("alice", ear);
+  EXPECT_EQ(engine_.answers.size(), 2u) << "as many as run at once";
+  ask_as("mallory", lone);
+  ASSERT_EQ(engine_.answers.size(), 3u) << "one of a newcomer, at once";
+  const auto& first = *engine_.answers[0];
+  const auto& last = *engine_.answers[2];
+  EXPECT_EQ(last.question.caller, "mallory");
+  EXPECT_NE(first.flow.caller, last.flow.caller);
+  EXPECT_EQ(first.flow.target, last.flow.target);
+  EXPECT_EQ(first.cache_scope, "alice");
+  EXPECT_EQ(last.cache_scope, "mallory");
+  step();
+  EXPECT_EQ(lone.finals.size(), 1u);
+}
+
+TEST_F(dispatcher, shares_prompts_between_callers_where_it_is_told_to) {
+  options_.share_prefixes = true;
+  start();
+  answer_ear ear;
+  query q;
+  q.prompt = "hello";
+  q.target = "base";
+  q.caller = "alice";
+  tell(dispatcher_, ask_atom_v, ++last_, query_ref(std::make_shared<query>(q)),
+       listen(ear));
+  ASSERT_EQ(engine_.answers.size(), 1u);
+  EXPECT_EQ(engine_.answers[0]->cache_scope, "");
+  step();
+}
+
 TEST_F(dispatcher, does_not_classify_where_no_label_leads_anywhere) {
   start();
   answer_ear ear;

@@ -1,9 +1,12 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <deque>
 
 #include "tests/e2e/playground.hpp"
+#include "tests/http/raw_peer.hpp"
 
 namespace t2::test {
 namespace {
@@ -92,10 +95,131 @@ TEST_F(serving, keys_decide_who_may_do_what) {
   EXPECT_EQ(status("/v1/audit", "bob-0123456789abc"), 403);
   EXPECT_EQ(status("/v1/audit", "ada-0123456789abc"), 200);
   EXPECT_EQ(status("/metrics", ""), 401);
+  EXPECT_EQ(status("/metrics", "bob-0123456789abc"), 403);
+  EXPECT_EQ(status("/metrics", "ada-0123456789abc"), 200);
+  EXPECT_EQ(status("/v1/seen?model=base", "bob-0123456789abc"), 403);
+  EXPECT_EQ(status("/v1/seen?model=base", "ada-0123456789abc"), 200);
   EXPECT_EQ(status("/ready", ""), 200);
   const auto anonymous = curl({url + "/health"});
   EXPECT_EQ(anonymous.json(), (nlohmann::json{{"ready", true},
                                               {"state", "ready"}}));
+  EXPECT_EQ(t2({"store", "check"}).code, 0);
+}
+
+// What one key asks is found by no other, neither in the counters nor in an
+// answer; its own prompts are.
+TEST_F(serving, a_key_learns_nothing_of_anothers_prompt) {
+  const auto file = keys(
+      "ada use ada-0123456789abc\nmallory use mal-0123456789abc\n"
+      "graph metrics graph-0123456789abc\n",
+      0600);
+  const std::vector<std::string> arguments = {"--listen", "127.0.0.1:0",
+                                              "--server-keys", file};
+  const auto cached_after = [&](const child_process& daemon,
+                                const std::string& key,
+                                const std::string& prompt) {
+    const auto url = address_of(daemon);
+    const nlohmann::json body = {
+        {"model", "base"}, {"prompt", prompt}, {"max_tokens", 1}};
+    const auto asked = curl({url + "/v1/completions", "-d", body.dump(), "-H",
+                             "Authorization: Bearer " + key});
+    EXPECT_EQ(asked.code, 200) << asked.out;
+    EXPECT_EQ(asked.out.find("cached_tokens"), std::string::npos);
+    const auto counts =
+        curl({url + "/metrics", "-H",
+              "Authorization: Bearer graph-0123456789abc"});
+    EXPECT_EQ(counts.code, 200);
+    const std::string name = "\nt2_prompt_tokens_cached_total ";
+    const auto at = counts.out.find(name);
+    if (at == std::string::npos) return -1;
+    return std::stoi(counts.out.substr(at + name.size()));
+  };
+  const std::string secret =
+      "The PIN of Ada is 4829 and nobody else may know it at all, ever";
+  {
+    const auto daemon = start_daemon(arguments);
+    EXPECT_EQ(cached_after(*daemon, "ada-0123456789abc", secret + ", she says."),
+              0);
+    EXPECT_EQ(cached_after(*daemon, "mal-0123456789abc", secret), 0);
+    EXPECT_GT(cached_after(*daemon, "ada-0123456789abc", secret), 0);
+  }
+  auto shared = arguments;
+  shared.push_back("--server-share-prefixes");
+  const auto daemon = start_daemon(shared);
+  EXPECT_EQ(cached_after(*daemon, "ada-0123456789abc", secret + ", she says."),
+            0);
+  EXPECT_GT(cached_after(*daemon, "mal-0123456789abc", secret), 0);
+}
+
+TEST_F(serving, the_audit_log_names_the_key_and_others_see_no_folders) {
+  const auto file = keys(
+      "ada administer ada-0123456789abc\nbob use bob-0123456789abc\n", 0600);
+  const auto daemon =
+      start_daemon({"--listen", "127.0.0.1:0", "--server-keys", file});
+  const auto url = address_of(*daemon);
+  const std::string ada = "Authorization: Bearer ada-0123456789abc";
+  const std::string bob = "Authorization: Bearer bob-0123456789abc";
+  const std::string task =
+      R"({"name":"one","reward":"exact","examples":)"
+      R"([{"id":"a","prompt":"p","answer":"b"}]})";
+  EXPECT_EQ(curl({url + "/v1/tasks", "-H", ada, "-d", task}).code, 201);
+  EXPECT_EQ(t2({"task", "remove", "one"}).code, 0);
+  const auto log = curl({url + "/v1/audit?last=2", "-H", ada}).json().at("data");
+  EXPECT_EQ(log[0].at("action"), "add_task");
+  EXPECT_EQ(log[0].at("detail").at("by"), "ada");
+  EXPECT_EQ(log[1].at("action"), "remove_task");
+  EXPECT_EQ(log[1].at("detail").at("by"), "socket");
+
+  for (const char* path :
+       {"/v1/tasks/none", "/v1/tasks/none/adaptations", "/v1/experts/none",
+        "/v1/experts/none/versions", "/v1/experts/none/heatmap",
+        "/v1/experts/none?version=x", "/v1/jobs/none", "/v1/models/none",
+        "/v1/models/expert:none@1", "/v1/evaluations", "/v1/store/check",
+        "/health", "/none"}) {
+    const auto told = curl({url + path, "-H", bob});
+    EXPECT_EQ(told.out.find(folder_.path().string()), std::string::npos)
+        << path << ": " << told.out;
+  }
+  for (const char* body :
+       {R"({"model":"none","prompt":"a"})", R"({"model":"expert:x@9","prompt":"a"})",
+        R"({"model":"label:x","prompt":"a"})", R"({"prompt":5})", "{",
+        R"({"model":"auto:classifier","prompt":"a"})",
+        R"({"model":"base","prompt":"a","logit_bias":{"99999999":1}})",
+        R"({"model":"none","prompt":"a","stream":true})"}) {
+    const auto told = curl({url + "/v1/completions", "-H", bob, "-d", body});
+    EXPECT_EQ(told.out.find(folder_.path().string()), std::string::npos)
+        << body << ": " << told.out;
+  }
+}
+
+// Few descriptors: idle peers on TCP neither shut TCP nor the Unix socket.
+TEST_F(serving, idle_peers_leave_descriptors_for_others) {
+  environment_["PATH"] = "/usr/bin:/bin";
+  const auto limited = [&](const std::string& most) {
+    return std::make_unique<child_process>(
+        std::vector<std::string>{
+            "/bin/bash", "-c",
+            "ulimit -n " + most + " && exec " + std::string(T2D_BINARY) +
+                " --listen 127.0.0.1:0 --rewards-workers 1"},
+        environment_);
+  };
+  {
+    const auto refused = limited("90");
+    EXPECT_EQ(refused->wait(), 7) << refused->err();
+    EXPECT_NE(refused->err().find("open files: expected"), std::string::npos)
+        << refused->err();
+  }
+  const auto daemon = limited("160");
+  ASSERT_TRUE(daemon->wait_for(" ready: ")) << daemon->err();
+  EXPECT_NE(daemon->err().find("open files: there is room for"),
+            std::string::npos);
+  const auto url = address_of(*daemon);
+  const auto port = static_cast<std::uint16_t>(
+      std::stoul(url.substr(url.rfind(':') + 1)));
+  std::deque<raw_peer> idle;
+  for (int i = 0; i < 200; ++i) idle.emplace_back(port);
+  EXPECT_EQ(t2({"task", "list"}).code, 0);
+  EXPECT_EQ(curl({url + "/v1/models"}).code, 200);
   EXPECT_EQ(t2({"store", "check"}).code, 0);
 }
 

@@ -14,7 +14,9 @@ constexpr auto administer = http_scope::administer;
 
 access_rules with_keys(bool remotely = false) {
   auto ring = key_ring::parse(
-      "root administer root-0123456789ab\nuser use user-0123456789ab\n", "");
+      "root administer root-0123456789ab\nuser use user-0123456789ab\n"
+      "graph metrics graph-0123456789ab\n",
+      "");
   return {.keys = std::make_shared<const key_ring>(*std::move(ring)),
           .administer_remotely = remotely};
 }
@@ -29,7 +31,7 @@ TEST(access, the_unix_socket_may_do_everything) {
     const auto verdict = judge(rules, on_unix, {}, administer);
     EXPECT_EQ(status(verdict), 200);
     EXPECT_EQ(verdict.caller.scope, administer);
-    EXPECT_EQ(verdict.caller.name, "local");
+    EXPECT_EQ(verdict.caller.name, "socket");
   }
 }
 
@@ -106,6 +108,30 @@ TEST(access, administration_from_other_machines_is_off_unless_it_is_asked_for) {
   EXPECT_EQ(status(judge(with_keys(), far, root, use)), 200);
   EXPECT_EQ(judge(with_keys(), far, root, use).caller.scope, use);
   EXPECT_EQ(status(judge(with_keys(true), far, root, administer)), 200);
+}
+
+TEST(access, what_is_counted_of_all_is_not_for_those_who_use) {
+  const auto may = [](const char* key, const peer_origin& from,
+                      http_scope needed) {
+    return status(judge(with_keys(), from, {.authorization = key}, needed)) ==
+           200;
+  };
+  const char* user = "Bearer user-0123456789ab";
+  const char* graph = "Bearer graph-0123456789ab";
+  const char* root = "Bearer root-0123456789ab";
+  constexpr auto metrics = http_scope::metrics;
+  EXPECT_FALSE(may(user, near, metrics));
+  EXPECT_FALSE(may("", near, metrics));
+  EXPECT_TRUE(may(root, near, metrics));
+  for (const peer_origin& from : {near, far}) {
+    EXPECT_TRUE(may(graph, from, metrics));
+    EXPECT_TRUE(may(graph, from, open_to_all));
+    EXPECT_FALSE(may(graph, from, use));
+    EXPECT_FALSE(may(graph, from, administer));
+  }
+  EXPECT_FALSE(may(root, far, metrics)) << "it is a key to use from there";
+  EXPECT_EQ(status(judge({}, near, {.host = "localhost"}, metrics)), 200);
+  EXPECT_EQ(status(judge(with_keys(), on_unix, {}, metrics)), 200);
 }
 
 TEST(access, a_refusal_has_openais_shape) {

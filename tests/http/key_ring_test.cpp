@@ -45,7 +45,11 @@ TEST(key_ring, names_the_line_that_is_wrong_but_not_the_key) {
   says("# nobody\n", "found none");
   says("a use\n", "keys:1: expected a name, a scope and a key");
   says("\na use secret-secret-secret more\n", "keys:2: ");
-  says("a root secret-secret-secret\n", "use or administer");
+  says("a root secret-secret-secret\n", "use, metrics or administer");
+  says("socket use secret-secret-secret\n", "another name than 'socket'");
+  says("loopback use secret-secret-secret\n", "callers without a key");
+  says("a\"b use secret-secret-secret\n", "without quotes");
+  says(std::string(65, 'a') + " use secret-secret-secret\n", "64");
   says("a use secret\n", "at least 16");
   says("a use secret-secret-\xc3\xa9\xc3\xa9\n", "ASCII");
   says("a use secret-secret-secret1\na use secret-secret-secret2\n",

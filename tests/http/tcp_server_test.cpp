@@ -1,13 +1,16 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <condition_variable>
 #include <cstdio>
+#include <deque>
 #include <fstream>
 #include <mutex>
 #include <random>
 #include <thread>
 
+#include "http/error_form.hpp"
 #include "http/http_client.hpp"
 #include "http/server.hpp"
 #include "tests/http/raw_peer.hpp"
@@ -33,6 +36,11 @@ std::pair<std::string, int> shell(const std::string& command) {
   const int ended = ::pclose(pipe);
   return {said, WIFEXITED(ended) ? WEXITSTATUS(ended) : -1};
 }
+
+constexpr const char* key_of_user =
+    "Authorization: Bearer user-0123456789ab\r\n";
+constexpr const char* key_of_root =
+    "Authorization: Bearer root-0123456789ab\r\n";
 
 /// A server on TCP too, whose handlers say who asked.
 class tcp_server : public testing::Test {
@@ -62,7 +70,8 @@ class tcp_server : public testing::Test {
                     left_ = true;
                     changed_.notify_all();
                   });
-                  held_ = std::move(answer);
+                  const std::lock_guard lock(mutex_);
+                  held_.push_back(std::move(answer));
                 });
     routes_.add("GET", "/stream",
                 [](http_request, std::shared_ptr<exchange> answer) {
@@ -139,7 +148,7 @@ class tcp_server : public testing::Test {
   tcp_settings tcp_{.listen = {"127.0.0.1", 0}};
   std::shared_ptr<serving_metrics> metrics_ =
       std::make_shared<serving_metrics>();
-  std::shared_ptr<exchange> held_;
+  std::vector<std::shared_ptr<exchange>> held_;
   std::uint16_t port_ = 0;
   std::unique_ptr<server> server_;
 };
@@ -153,7 +162,7 @@ TEST_F(tcp_server, answers_on_both_sockets) {
   const auto reply =
       http_client({.socket = folder_ / "socket"}).request("POST", "/use");
   ASSERT_TRUE(reply);
-  EXPECT_TRUE(reply->body.starts_with("administer|local|"));
+  EXPECT_TRUE(reply->body.starts_with("administer|socket|"));
 }
 
 TEST_F(tcp_server, listens_on_ipv6_where_there_is_some) {
@@ -338,6 +347,135 @@ TEST_F(tcp_server, some_places_are_kept_for_the_unix_socket) {
   ASSERT_TRUE(inside) << inside.error().message;
   EXPECT_EQ(inside->status, 200);
   EXPECT_TRUE(has(counted(), "t2_http_connections_refused_total 1\n"));
+}
+
+// Nobody who says nothing keeps others out: the oldest of them makes room.
+TEST_F(tcp_server, a_silent_crowd_gives_way) {
+  limits_.connections = 8;
+  limits_.kept_connections = 2;
+  start();
+  std::deque<raw_peer> crowd;
+  for (int i = 0; i < 6; ++i) crowd.emplace_back(port_);
+  crowd[3].say("GET /open HTTP/1.1\r\nHost: local");  // half a header
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_TRUE(has(ask(request("GET /open")), "200 OK")) << i;
+    EXPECT_EQ(crowd[0].hear_all(), "") << "closed for it, oldest first";
+    crowd.pop_front();
+    crowd.emplace_back(port_);
+  }
+  const auto inside =
+      http_client({.socket = folder_ / "socket"}).request("GET", "/open");
+  ASSERT_TRUE(inside) << inside.error().message;
+  EXPECT_EQ(inside->status, 200);
+}
+
+TEST_F(tcp_server, strangers_between_requests_give_way) {
+  limits_.connections = 4;
+  use_keys();
+  start();
+  std::deque<raw_peer> crowd;
+  for (int i = 0; i < 4; ++i) {
+    crowd.emplace_back(port_).say("GET /open HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(has(crowd.back().hear_until("|0|"), "200 OK"));
+  }
+  EXPECT_TRUE(has(ask(request("POST /use", key_of_user)), "200 OK"));
+  EXPECT_TRUE(has(ask(request("POST /use", key_of_user)), "200 OK"));
+}
+
+TEST_F(tcp_server, one_key_leaves_places_for_others) {
+  limits_.connections = 10;
+  use_keys();
+  start();
+  const auto forever = [](const std::string& key) {
+    return "GET /forever HTTP/1.1\r\nHost: a\r\n" + key + "\r\n";
+  };
+  std::deque<raw_peer> streams;
+  for (int i = 0; i < 8; ++i) {
+    streams.emplace_back(port_).say(forever(key_of_user));
+    EXPECT_TRUE(has(streams.back().hear_until("begun"), "200 OK")) << i;
+  }
+  const auto refused = ask(request("POST /use", key_of_user));
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 429 ")) << refused;
+  EXPECT_TRUE(has(refused, "of this caller"));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(has(ask(request("POST /use", key_of_root)), "200 OK"));
+  }
+}
+
+TEST_F(tcp_server, one_key_too_many_takes_the_place_of_its_own_idle_one) {
+  limits_.connections = 5;
+  use_keys();
+  start();
+  const std::string asked =
+      "POST /use HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" +
+      std::string(key_of_user) + "\r\n";
+  std::deque<raw_peer> idle;
+  for (int i = 0; i < 8; ++i) {
+    idle.emplace_back(port_).say(asked);
+    EXPECT_TRUE(has(idle.back().hear_until("|1|"), "200 OK")) << i;
+    if (idle.size() <= 4) continue;
+    EXPECT_EQ(idle.front().hear_all(), "") << i;
+    idle.pop_front();
+  }
+  EXPECT_TRUE(has(ask(request("POST /use", key_of_root)), "200 OK"));
+}
+
+// Without a descriptor left nothing hangs, on either socket.
+TEST_F(tcp_server, gets_descriptors_back_from_those_who_are_silent) {
+  start();
+  std::deque<raw_peer> crowd;
+  for (int i = 0; i < 6; ++i) crowd.emplace_back(port_);
+  // All have been accepted: the server says something to the next one.
+  EXPECT_TRUE(has(ask(request("GET /open")), "200 OK"));
+  struct late_peer {
+    int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ~late_peer() { ::close(fd); }
+  };
+  std::deque<late_peer> late(4);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);  // the least that is free
+  ::close(next);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port_);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const std::string asked = request("GET /open");
+  for (auto& peer : late) {
+    ASSERT_EQ(::connect(peer.fd, reinterpret_cast<const sockaddr*>(&address),
+                        sizeof address),
+              0);
+    ASSERT_EQ(::send(peer.fd, asked.data(), asked.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(asked.size()));
+    std::array<char, 4096> bytes;
+    pollfd ready{peer.fd, POLLIN, 0};
+    ASSERT_EQ(::poll(&ready, 1, 20'000), 1);
+    const auto got = ::recv(peer.fd, bytes.data(), bytes.size(), 0);
+    ASSERT_GT(got, 0);
+    EXPECT_TRUE(std::string_view(bytes.data(), static_cast<std::size_t>(got))
+                    .starts_with("HTTP/1.1 200 "));
+  }
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(tcp_server, tells_users_no_folders) {
+  routes_.add("GET", "/fails", [](http_request r, std::shared_ptr<exchange> a) {
+    const ec code = r.query["how"] == "io" ? ec::io : ec::not_found;
+    a->reply(error_reply({code, "store /srv/t2/store.db: gone"}));
+  });
+  routes_.allow("GET", "/fails", http_scope::use);
+  use_keys();
+  start();
+  const auto missing = ask(request("GET /fails", key_of_user));
+  EXPECT_TRUE(has(missing, "404")) << missing;
+  EXPECT_TRUE(has(missing, "store store.db: gone")) << missing;
+  const auto failed = ask(request("GET /fails?how=io", key_of_user));
+  EXPECT_FALSE(has(failed, "srv")) << failed;
+  EXPECT_TRUE(has(ask(request("GET /fails?how=io", key_of_root)),
+                  "store /srv/t2/store.db: gone"));
 }
 
 TEST_F(tcp_server, tells_when_the_peer_leaves) {

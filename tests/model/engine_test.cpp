@@ -651,13 +651,13 @@ TEST_F(engine_on_stories, flows_share_what_a_step_can_read) {
   for (std::size_t i = 0; i < flood.size(); ++i) {
     auto r = request("Lily");
     r.prompt.assign(300, static_cast<token_id>(40 + i));
-    r.flow = 1;
+    r.flow = {.target = 1};
     listen(r, flood[i]);
     ASSERT_TRUE(e.submit(std::move(r)));
   }
   heard lone;
   auto r = request("Once upon a time");
-  r.flow = 2;
+  r.flow = {.target = 2};
   r.sampling.max_tokens = 4;
   listen(r, lone);
   ASSERT_TRUE(e.submit(std::move(r)));
@@ -684,7 +684,7 @@ TEST_F(engine_on_stories, a_long_prompt_starts_among_short_ones_for_ever) {
           r.prompt.push_back(300 + (asked * 7 + i) % 200);
         r.sampling.max_tokens = 20 + asked++ % 7;
         r.sampling.ignore_eos = true;
-        r.flow = 1;
+        r.flow = {.target = 1};
         r.on_event = [&](const generation_event& event) {
           running -= event.finished || event.failure;
         };
@@ -699,7 +699,7 @@ TEST_F(engine_on_stories, a_long_prompt_starts_among_short_ones_for_ever) {
     generation_request r;
     for (int i = 0; i < 200; ++i) r.prompt.push_back(300 + i % 200);
     r.sampling.max_tokens = 1;
-    r.flow = flow;
+    r.flow = {.target = flow};
     heard h;
     listen(r, h);
     ASSERT_TRUE(e.submit(std::move(r)));
