@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "adaptation/answer_report.hpp"
+#include "config/terminal.hpp"
 
 namespace t2 {
 namespace {
@@ -277,7 +278,9 @@ search_verdict candidate_ledger::verdict() const {
         "its experts, in another order, gain as much on held-out examples";
   } else if (!beats_constants(out)) {
     out.reason = "no better on held-out examples than always answering '" +
-                 shown_answer(constants_.texts()[constants_.best()]) + "'";
+                 printable(shown_answer(
+                     constants_.texts()[constants_.best()])) +
+                 "'";
   } else {
     out.believed = true;
     out.reason = "a gain over the base on held-out examples";

@@ -132,10 +132,6 @@ void constant_answers::cross_fit() {
   }
 }
 
-std::size_t constant_answers::count(std::size_t c) const {
-  return static_cast<std::size_t>(std::ranges::count(meant_, c));
-}
-
 std::size_t constant_answers::best() const {
   std::size_t out = none;
   for (std::size_t c = 0; c < texts_.size(); ++c)

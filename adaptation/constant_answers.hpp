@@ -42,8 +42,6 @@ class constant_answers {
   /// The constant that is right on an example (of several the one that is right
   /// most often): what a confusion table calls its class. None: no constant.
   std::size_t meant(std::size_t item) const { return meant_[item]; }
-  /// Items of which a constant is the class.
-  std::size_t count(std::size_t c) const;
 
   /// The highest mean reward, the earlier of equal ones; none where empty.
   std::size_t best() const;

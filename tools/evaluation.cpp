@@ -9,6 +9,7 @@
 #include "config/sha256.hpp"
 #include "http/router.hpp"
 #include "tools/replay_run.hpp"
+#include "tools/routed.hpp"
 
 namespace t2 {
 namespace {
@@ -25,6 +26,16 @@ ordered_json form_of(const paired_interval& interval) {
 std::string reward_of(const task_line& line,
                       const evaluation_settings& settings) {
   return settings.reward.empty() ? line.reward.value_or("") : settings.reward;
+}
+
+/// What answers a target now, as text: answers of another version of an expert,
+/// or of another mixture of a task, are other answers. Pass 1 has no one mixture.
+result<std::string> mixture_behind(const api_client& api,
+                                   const std::string& target) {
+  if (target == "auto" || target.starts_with("auto:")) return std::string{};
+  const auto route = routed(api, target, "?");
+  if (!route) return route.error();
+  return dump_json(route->at("mixture"));
 }
 
 }  // namespace
@@ -92,11 +103,17 @@ result<answers_by_target> answers_of(
     place[set.lines[i].id] = i;
   for (const auto& target : targets) {
     answers[target].resize(set.lines.size());
+    const auto behind = log ? mixture_behind(api, target)
+                            : result<std::string>{std::string{}};
+    if (!behind) return behind.error();
     for (const auto& line : set.lines) {
       auto query = make_query(line, target, settings.sampling,
                               reward_of(line, settings));
       if (!query) return query.error();
-      if (log != nullptr) query->target = target;
+      if (log != nullptr) {
+        query->target = target;
+        query->digest = sha256_hex(query->digest + "\n" + *behind);
+      }
       queries.push_back(*std::move(query));
     }
   }

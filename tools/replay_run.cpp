@@ -78,7 +78,7 @@ result<std::vector<replay_query>> replay_run::pending(
       return error{ec::incompatible,
                    "'" + query.id +
                        "' was answered before with another "
-                       "prompt or other options: give another --out"};
+                       "prompt, options or mixture: give another --out"};
     }
     if (!query.target.empty() && !judged_as(query, before->second)) {
       return error{ec::incompatible,

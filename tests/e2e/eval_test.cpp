@@ -69,6 +69,9 @@ TEST_F(evaluation, keeps_every_answer_and_asks_for_none_twice) {
   EXPECT_EQ(eval(data, {"--out", out, "--temperature", "1"}).code, 4);
   EXPECT_EQ(eval(data, {"--out", data}).code, 4);
   EXPECT_EQ(content(data), lines(1));
+  // What another version says, the file does not know.
+  train("talk", "2");
+  EXPECT_EQ(eval(data, {"--out", out}).code, 4);
   EXPECT_EQ(content(out), bytes);
 }
 
