@@ -156,8 +156,8 @@ void few_shot_search::state::weigh_shots() {
                                                 row.answer_begin));
   }
   if (prompts.size() > 1) return;
-  const double tokens = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (double& weight : weights) weight /= tokens;
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) weight /= all;
 }
 
 constant_answers few_shot_search::state::constants() const {
