@@ -4,6 +4,10 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
+
+#include "adaptation/answer_report.hpp"
+#include "config/terminal.hpp"
 
 namespace t2 {
 namespace {
@@ -16,13 +20,15 @@ constexpr double one_shot_level = 0.05;
 
 result<candidate_ledger> candidate_ledger::make(
     mixture_space space, std::size_t shots, bool by_reward,
-    std::size_t answer_tokens, const few_shot_options& options) {
+    double answer_tokens, const few_shot_options& options,
+    constant_answers constants) {
   candidate_ledger out;
   out.options_ = options;
   out.space_ = space;
   out.shots_ = shots;
   out.answer_tokens_ = answer_tokens;
   out.by_reward_ = by_reward;
+  out.constants_ = std::move(constants);
   if (shots > 1)
     out.folds_ = make_folds(
         shots,
@@ -215,6 +221,26 @@ std::pair<double, double> candidate_ledger::likelihoods() const {
   return {of_base, best};
 }
 
+// The folds' winners, each on the shots that it has not seen.
+std::optional<over_constant> candidate_ledger::over_constant_answer(
+    const std::vector<std::size_t>& winners) const {
+  if (!by_reward_) return std::nullopt;
+  std::vector<double> rewards(shots_);
+  for (std::size_t f = 0; f < folds_.size(); ++f)
+    for (const std::size_t shot : folds_[f])
+      rewards[shot] = records_[winners[f]].rewards[shot];
+  return compare_with_constant(rewards, constants_);
+}
+
+// Held out, and the one mixture that would be returned on all shots.
+bool candidate_ledger::beats_constants(const search_verdict& found) const {
+  if (!found.over_constant_answer) return true;
+  const auto of_best =
+      compare_with_constant(records_[found.best].rewards, constants_);
+  return found.over_constant_answer->better(options_.standard_errors) &&
+         of_best->better(0);
+}
+
 search_verdict candidate_ledger::verdict() const {
   search_verdict out;
   out.best = winner_of(main_chain);
@@ -226,7 +252,7 @@ search_verdict candidate_ledger::verdict() const {
       return records_[r].likelihood.front();
     };
     out.evidence = (of(out.best) - std::max(of(base), of(control_of(out.best)))) *
-                   static_cast<double>(answer_tokens_);
+                   answer_tokens_;
     out.evidence_needed =
         std::log(static_cast<double>(space_.experts) / one_shot_level);
   } else {
@@ -236,6 +262,7 @@ search_verdict candidate_ledger::verdict() const {
     out.gain = measure_held_out(records_, folds_, found, bases, by_reward_);
     out.over_control =
         measure_held_out(records_, folds_, found, controls, by_reward_);
+    out.over_constant_answer = over_constant_answer(found);
   }
   if (out.best == base) {
     out.reason = "no mixture is better than the base on the examples";
@@ -249,6 +276,11 @@ search_verdict candidate_ledger::verdict() const {
   } else if (!believed(out.over_control, options_.standard_errors)) {
     out.reason =
         "its experts, in another order, gain as much on held-out examples";
+  } else if (!beats_constants(out)) {
+    out.reason = "no better on held-out examples than always answering '" +
+                 printable(shown_answer(
+                     constants_.texts()[constants_.best()])) +
+                 "'";
   } else {
     out.believed = true;
     out.reason = "a gain over the base on held-out examples";

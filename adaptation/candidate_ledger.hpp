@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "adaptation/constant_answers.hpp"
 #include "adaptation/cross_fit.hpp"
 #include "adaptation/few_shot_options.hpp"
 #include "adaptation/search_chain.hpp"
@@ -20,23 +22,27 @@ struct search_verdict {
   bool believed = false;
   std::string reason;    // one line
   held_out_gain gain, over_control;  // of the folds' winners
+  /// Of the folds' winners on their held-out shots, where a constant is a rival.
+  std::optional<over_constant> over_constant_answer;
   double evidence = 0, evidence_needed = 0;  // of one shot, in nats
 };
 
 /// The candidates of a few-shot search and what they scored: the chains that
 /// draw them, which of them may choose which, who meets the reward, and what is
-/// believed (few_shot_search.hpp says why). Knows α and scores, no model. The
-/// caller writes scores into records() and then says so. One thread.
+/// believed (few_shot_search.hpp says why). Knows α and scores, no model. A shot
+/// is a prompt with all its copies here. The caller writes scores into records()
+/// and then says so. One thread.
 class candidate_ledger {
  public:
   static constexpr std::size_t base = 0;  // the record of the base
 
   /// `by_reward`: records get rewards beside likelihoods. `answer_tokens`: of
-  /// the one shot, where there is one.
+  /// the one shot, where there is one (of its answers, the mean). `constants`:
+  /// of the shots, where rewards can tell.
   static result<candidate_ledger> make(mixture_space space, std::size_t shots,
-                                       bool by_reward,
-                                       std::size_t answer_tokens,
-                                       const few_shot_options& options);
+                                       bool by_reward, double answer_tokens,
+                                       const few_shot_options& options,
+                                       constant_answers constants = {});
 
   std::vector<search_record>& records() { return records_; }
   const std::vector<search_record>& records() const { return records_; }
@@ -85,11 +91,16 @@ class candidate_ledger {
   std::size_t winner_of(std::size_t chain) const;
   std::vector<std::size_t> winners() const;  // of the folds
   std::size_t control_of(std::size_t record) const;
+  std::optional<over_constant> over_constant_answer(
+      const std::vector<std::size_t>& winners) const;
+  bool beats_constants(const search_verdict& found) const;
 
   few_shot_options options_;
   mixture_space space_;
-  std::size_t shots_ = 0, answer_tokens_ = 0;
+  std::size_t shots_ = 0;
+  double answer_tokens_ = 0;
   bool by_reward_ = false;
+  constant_answers constants_;
   std::vector<std::vector<std::size_t>> folds_;
   std::vector<search_chain> chains_;  // on all shots, then one a fold
   std::vector<search_record> records_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "adaptation/paired_interval.hpp"
 #include "adaptation/random_stream.hpp"
 
 namespace t2 {
@@ -13,13 +14,6 @@ constexpr std::uint64_t fold_stream = 0xf01d'0000'0000'0000u;
 
 // Rewards are ±1 and means of few: equal up to rounding is equal.
 constexpr double same_reward = 1e-9;
-
-double standard_error(std::span<const double> values, double mean) {
-  const auto n = static_cast<double>(values.size());
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  return n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
-}
 
 }  // namespace
 
@@ -115,13 +109,13 @@ held_out_gain measure_held_out(
       rises.push_back(found.rewards[shot] - base.rewards[shot]);
     }
   const auto n = static_cast<double>(gains.size());
-  for (const double gain : gains) out.mean += gain / n;
-  out.standard_error = standard_error(gains, out.mean);
+  const sample_mean gain = mean_of(gains);
+  out.mean = gain.mean;
+  out.standard_error = gain.standard_error;
   if (by_reward) {
     out.reward /= n;
     out.base_reward /= n;
-    out.reward_standard_error =
-        standard_error(rises, out.reward - out.base_reward);
+    out.reward_standard_error = mean_of(rises).standard_error;
   } else {
     out.reward = out.mean;  // over the base's, which is then 0
     out.reward_standard_error = out.standard_error;

@@ -9,7 +9,8 @@
 
 namespace t2 {
 
-/// A candidate and what it scored. Shots are counted from 0.
+/// A candidate and what it scored. A shot here is a prompt, counted from 0: of
+/// its copies and its other answers, the mean (prompt_groups.hpp).
 struct search_record {
   candidate alpha;  // empty: the base
   // The chains that may choose it: no score of a shot that one of them leaves

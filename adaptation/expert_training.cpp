@@ -43,6 +43,7 @@ struct expert_training::state {
   struct test_set {
     std::string name;
     std::size_t begin = 0, count = 0;  // in test_questions
+    question_set questions = {};
   };
   std::vector<question> test_questions;
   std::vector<test_set> test_sets;
@@ -66,6 +67,7 @@ struct expert_training::state {
   at::Tensor gradient;  // of the model's values
   std::optional<rollout_round> round;
   std::vector<double> base_rewards;
+  std::vector<std::string> base_answers;
 
   void open();
   void gather(phase next);
@@ -164,13 +166,17 @@ void expert_training::state::end_validation() {
     if (!std::isfinite(loss))
       return diverged("the validation loss is not finite");
     saved.last = score;
-    if (saved.step == 0) saved.base = score;
+    if (saved.step == 0) {
+      saved.base = score;
+      saved.base_report = gathered.report;
+    }
   }
   // Without validation the last step is the best.
   if (saved.step == 0 || !measured || score.better_than(saved.best_score)) {
     saved.best = saved.optimiser.parameter.clone();
     saved.best_step = saved.step;
     saved.best_score = measured ? score : validation_score{};
+    saved.best_report = gathered.report;
   }
   progress.validation = saved.last;
   progress.best_validation = saved.best_score;
@@ -259,22 +265,32 @@ void expert_training::state::test() {
   if (!more) return fail(more.error());
   if (*more) return;
   const auto rewards = round->rewards();
+  const auto answers = round->answers();
   round.reset();
   if (of_base) {
     base_rewards = rewards;
+    base_answers = answers;
     if (use(saved.best)) at = phase::test_best;
     return;
   }
-  for (const auto& [name, begin, count] : test_sets) {
-    const auto before = std::span{base_rewards}.subspan(begin, count);
-    const auto after = std::span{rewards}.subspan(begin, count);
+  for (const auto& [name, begin, count, questions] : test_sets) {
+    const auto part = [&](const auto& of) {
+      return std::span{of}.subspan(begin, count);
+    };
+    const auto& prompts = questions.prompts();
+    const auto before = prompts.means(part(base_rewards));
+    const auto after = prompts.means(part(rewards));
     std::vector<double> gained;
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < after.size(); ++i)
       gained.push_back(after[i] - before[i]);
-    tested[name] = {.questions = count,
-                    .base_reward = mean(before),
-                    .reward = mean(after),
-                    .difference = interval_of(gained)};
+    tested[name] = {
+        .questions = count,
+        .base_reward = mean(before),
+        .reward = mean(after),
+        .difference = interval_of(gained),
+        .base_answers =
+            questions.report(part(base_answers), part(base_rewards)),
+        .answers = questions.report(part(answers), part(rewards))};
   }
   conclude_run();
 }
@@ -303,6 +319,11 @@ std::string expert_training::state::provenance() const {
     };
     put("base", saved.base);
     put("best", saved.best_score);
+    const auto put_report = [&](const char* name, const std::string& report) {
+      if (!report.empty()) metrics[name] = json::parse(report);
+    };
+    put_report("base_validation_answers", saved.base_report);
+    put_report("best_validation_answers", saved.best_report);
   }
   for (const auto& [name, found] : tested)
     metrics["tests"][name] = {{"questions", found.questions},
@@ -310,7 +331,10 @@ std::string expert_training::state::provenance() const {
                               {"reward", found.reward},
                               {"difference", found.difference.mean},
                               {"low", found.difference.low},
-                              {"high", found.difference.high}};
+                              {"high", found.difference.high},
+                              {"prompts", found.answers.prompts},
+                              {"base_answers", found.base_answers.form()},
+                              {"answers", found.answers.form()}};
   json out{{"objective", spec.objective},
            {"method", spec.method},
            {"data_sha256", objective->data_hash()},
@@ -319,7 +343,7 @@ std::string expert_training::state::provenance() const {
            {"metrics", metrics}};
   // An expert file has a place of its own for them.
   if (options.lora) out["seen_prompts"] = objective->seen().text();
-  return out.dump();
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 result<trained_expert> expert_training::state::conclude() const {
@@ -380,6 +404,9 @@ result<std::shared_ptr<expert_training>> expert_training::make(
     s.test_sets.push_back({name, s.test_questions.size(), questions->size()});
     std::ranges::move(*questions, std::back_inserter(s.test_questions));
   }
+  for (auto& one : s.test_sets)
+    one.questions = question_set{
+        std::span{s.test_questions}.subspan(one.begin, one.count)};
 
   const std::string identity = sha256_hex(
       s.model->fingerprint() + "\n" + s.objective->data_hash() + "\n" +

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "adaptation/answer_report.hpp"
 #include "adaptation/expert.hpp"
 #include "adaptation/paired_interval.hpp"
 #include "adaptation/query.hpp"
@@ -34,11 +35,12 @@ struct training_progress {
 };
 
 /// Greedy answers of the base and of the chosen parameters to the same
-/// questions.
+/// questions. Copies of a prompt count as one.
 struct test_result {
   std::size_t questions = 0;
-  double base_reward = 0, reward = 0;  // means
-  paired_interval difference;          // reward − base_reward, of each
+  double base_reward = 0, reward = 0;  // means over prompts
+  paired_interval difference;          // reward − base_reward, of each prompt
+  answer_report base_answers, answers;
 };
 
 struct trained_expert {

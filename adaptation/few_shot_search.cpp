@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <tuple>
 
+#include "adaptation/answer_report.hpp"
 #include "adaptation/candidate_ledger.hpp"
+#include "adaptation/prompt_groups.hpp"
 
 namespace t2 {
 namespace {
@@ -16,6 +20,7 @@ constexpr double nowhere = -std::numeric_limits<double>::infinity();
 constexpr std::size_t base_record = candidate_ledger::base;
 // Apart from the streams of optimisers and folds.
 constexpr std::uint64_t control_stream = 0xc048'0000'0000'0000u;
+constexpr std::size_t most_answers = 5;  // that the scores tell
 
 double mean_log_probability(const row_score& score) {
   return score.sum() / static_cast<double>(score.log_probabilities.size());
@@ -35,8 +40,12 @@ struct few_shot_search::state {
   std::shared_ptr<const reward> judge;
   few_shot_options options;
   std::function<steady_time()> now;
+  prompt_groups prompts;         // of the shots: the ledger's shots
+  std::vector<double> weights;   // of a shot within its prompt
   std::optional<candidate_ledger> ledger;
   bool by_reward = false;  // the reward is not the likelihood
+  // What records that met the reward said to each shot, and earned.
+  std::map<std::size_t, std::vector<judged_answer>> said;
 
   enum class phase { screen, judging, controls, judging_controls, ended };
   phase at = phase::screen;
@@ -72,8 +81,14 @@ struct few_shot_search::state {
   void ask_choices(std::size_t record, const delta_ref& delta,
                    score_work& into);
   result<delta_ref> delta_of(const search_record& record) const;
+  void weigh_shots();
+  constant_answers constants() const;
+  void keep_answer(std::size_t record, std::size_t shot, judged_answer answer);
   void finish(bool truncated);
   few_shot_outcome conclude(bool truncated) const;
+  nlohmann::json scores_of(std::size_t record) const;
+  std::size_t right_of(std::size_t record) const;
+  bool nothing_is_right(std::size_t best) const;
 };
 
 std::int64_t few_shot_search::state::row_tokens() const {
@@ -121,8 +136,43 @@ void few_shot_search::state::begin_judging(phase next,
   at = next;
   next_judged = 0;
   judged = std::move(whom);
-  for (const std::size_t r : judged)
-    ledger->records()[r].rewards.assign(shots.size(), 0.0);
+  for (const std::size_t r : judged) {
+    ledger->records()[r].rewards.assign(prompts.size(), 0.0);
+    said[r].resize(shots.size());
+  }
+}
+
+// Copies of a prompt count as one. Of the only prompt the answers count by
+// their tokens: its evidence is the likelihood of whole answers.
+void few_shot_search::state::weigh_shots() {
+  std::vector<example> sources;
+  for (const search_shot& shot : shots) sources.push_back(shot.source);
+  prompts = prompt_groups::of(sources);
+  for (std::size_t i = 0; i < shots.size(); ++i) {
+    const scoring_row& row = shots[i].reference;
+    weights.push_back(prompts.size() > 1
+                          ? prompts.share(i)
+                          : static_cast<double>(row.tokens.size() -
+                                                row.answer_begin));
+  }
+  if (prompts.size() > 1) return;
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) weight /= all;
+}
+
+constant_answers few_shot_search::state::constants() const {
+  if (!by_reward) return {};
+  std::vector<judged_example> judged_by;
+  for (const search_shot& shot : shots)
+    judged_by.push_back({&shot.source, judge.get()});
+  return constant_answers::of(judged_by, prompts);
+}
+
+void few_shot_search::state::keep_answer(std::size_t record, std::size_t shot,
+                                         judged_answer answer) {
+  ledger->records()[record].rewards[prompts.group_of(shot)] +=
+      answer.reward * prompts.share(shot);
+  said[record][shot] = std::move(answer);
 }
 
 // All winners meet their controls on the shots.
@@ -141,7 +191,7 @@ void few_shot_search::state::make_score_work() {
     if (!ledger->is_first(next_record)) continue;
     auto delta = delta_of(record);
     if (!delta) {  // paper and nuclear: no such mixture
-      record.likelihood.assign(shots.size(), nowhere);
+      record.likelihood.assign(prompts.size(), nowhere);
       continue;
     }
     if (*delta == nullptr && next_record != base_record) {
@@ -308,24 +358,16 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
       by_reward && (truncated || records[base_record].rewards.empty());
   if (unknown_base || unknown_reward) {
     out.reason = "the seconds were over before the candidates were judged";
+    out.scores = json{{"reason", out.reason}}.dump();
     return out;
   }
 
   const search_verdict found = ledger->verdict();
-  const auto mean = [](const std::vector<double>& values) {
-    double sum = 0;
-    for (const double v : values) sum += v;
-    return sum / static_cast<double>(values.size());
-  };
-  const auto scores_of = [&](std::size_t r) {
-    json scores{{"log_likelihood", mean(records[r].likelihood)}};
-    if (by_reward) scores["reward"] = mean(records[r].rewards);
-    return scores;
-  };
   json scores{{"base", scores_of(base_record)},
               {"best", scores_of(found.best)},
               {"reward", std::string{judge->name()}},
-              {"shots", shots.size()}};
+              {"shots", shots.size()},
+              {"prompts", prompts.size()}};
   if (ledger->folds() == 0) {
     scores["evidence"] = {{"nats", found.evidence},
                           {"needed", found.evidence_needed}};
@@ -340,18 +382,55 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
       scores["held_out"]["reward"] = found.gain.reward;
       scores["held_out"]["base_reward"] = found.gain.base_reward;
     }
+    if (const auto& over = found.over_constant_answer)
+      scores["held_out"]["over_constant"] = {
+          {"gain", over->gain.mean},
+          {"standard_error", over->gain.standard_error},
+          {"best_reward", over->best_constant}};
   }
-  out.scores = scores.dump();
   out.reason = found.reason;
-  if (!found.believed) return out;
-  out.delta = *delta_of(records[found.best]);
-  if (out.delta == nullptr) {
-    out.reason = "no mixture is better than the base on the examples";
-    return out;
+  if (found.believed) {
+    out.delta = *delta_of(records[found.best]);
+    out.accepted = out.delta != nullptr;
+    if (out.accepted)
+      out.found = pool->describe(options.rule, records[found.best].alpha);
+    else
+      out.reason = "no mixture is better than the base on the examples";
   }
-  out.found = pool->describe(options.rule, records[found.best].alpha);
-  out.accepted = true;
+  if (nothing_is_right(found.best)) {
+    if (out.accepted) out.reason += ", in likelihood alone";
+    out.reason += "; no example is answered right, before or after";
+  }
+  scores["reason"] = out.reason;
+  out.scores =
+      scores.dump(-1, ' ', false, json::error_handler_t::replace);
   return out;
+}
+
+nlohmann::json few_shot_search::state::scores_of(std::size_t record) const {
+  const search_record& of = ledger->records()[record];
+  const auto mean = [](const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) /
+           static_cast<double>(values.size());
+  };
+  nlohmann::json scores{{"log_likelihood", mean(of.likelihood)}};
+  if (!by_reward) return scores;
+  scores["reward"] = mean(of.rewards);
+  scores["right"] = right_of(record);
+  for (const auto& [text, count] : commonest(said.at(record), most_answers))
+    scores["answers"].push_back({{"answer", text}, {"count", count}});
+  return scores;
+}
+
+std::size_t few_shot_search::state::right_of(std::size_t record) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(said.at(record), &judged_answer::right));
+}
+
+// A verifier's numbers need not say what is right.
+bool few_shot_search::state::nothing_is_right(std::size_t best) const {
+  return by_reward && judge->name() != "command" &&
+         right_of(base_record) == 0 && right_of(best) == 0;
 }
 
 few_shot_search::few_shot_search() : state_(std::make_unique<state>()) {}
@@ -376,12 +455,16 @@ result<std::unique_ptr<few_shot_search>> few_shot_search::make(
     s.by_reward = s.by_reward || s.judge->evidence(shot.source) !=
                                      reward_evidence::reference_likelihood;
 
-  const scoring_row& row = s.shots.front().reference;
+  s.weigh_shots();
+  double answer_tokens = 0;
+  for (const search_shot& shot : s.shots)
+    answer_tokens += static_cast<double>(shot.reference.tokens.size() -
+                                         shot.reference.answer_begin) /
+                     static_cast<double>(s.shots.size());
   auto ledger = candidate_ledger::make(
       {.experts = s.pool->experts().size(),
        .per_expert = options.per_projection ? s.pool->layout().size() : 1},
-      s.shots.size(), s.by_reward, row.tokens.size() - row.answer_begin,
-      options);
+      s.prompts.size(), s.by_reward, answer_tokens, options, s.constants());
   if (!ledger) return ledger.error();
   s.ledger = *std::move(ledger);
   const std::int64_t first =
@@ -411,9 +494,11 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
   if (s.at == state::phase::screen || s.at == state::phase::controls) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
       auto& likelihood = s.ledger->records()[s.subjects[i].record].likelihood;
-      likelihood.resize(s.shots.size());
+      likelihood.resize(s.prompts.size());
+      const std::size_t shot = s.subjects[i].shot;
       const double mean = mean_log_probability(scores[i]);
-      likelihood[s.subjects[i].shot] = std::isfinite(mean) ? mean : nowhere;
+      likelihood[s.prompts.group_of(shot)] +=
+          std::isfinite(mean) ? mean * s.weights[shot] : nowhere;
     }
   } else {
     for (std::size_t i = 0; i < scores.size();) {
@@ -422,8 +507,11 @@ result<void> few_shot_search::tell(std::span<const row_score> scores) {
       std::vector<double> means;
       for (std::size_t c = 0; c < shot.choices.size(); ++c)
         means.push_back(mean_log_probability(scores[i++]));
-      s.ledger->records()[subject.record].rewards[subject.shot] =
-          s.judge->of_likelihoods(means, shot.source);
+      const auto likeliest = static_cast<std::size_t>(
+          std::ranges::max_element(means) - means.begin());
+      s.keep_answer(subject.record, subject.shot,
+                    {shot.source.choices[likeliest],
+                     s.judge->of_likelihoods(means, shot.source)});
     }
   }
   s.subjects.clear();
@@ -462,7 +550,7 @@ result<void> few_shot_search::tell(std::span<const search_answer> answers,
     const asked subject = s.subjects[i];
     s.tokens += static_cast<std::int64_t>(work->requests[i].prompt.size()) +
                 answers[i].tokens;
-    s.ledger->records()[subject.record].rewards[subject.shot] = *rewards[i];
+    s.keep_answer(subject.record, subject.shot, {answers[i].text, *rewards[i]});
   }
   s.answers += static_cast<std::int64_t>(answers.size());
   s.subjects.clear();

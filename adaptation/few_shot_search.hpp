@@ -61,7 +61,8 @@ struct few_shot_outcome {
   bool truncated = false;  // seconds ran out
   mixture found;
   delta_ref delta;         // of `found`
-  std::string reason;      // one line: why accepted, or why the base
+  std::string reason;      // one line: why accepted, or why the base; also in
+                           // `scores`
   std::string scores;      // JSON (docs/formats.md)
   std::string cost;        // JSON: tokens, seconds, candidates
 };
@@ -85,6 +86,11 @@ struct few_shot_outcome {
 /// the likelihood itself, it is measured for them (generation, or likelihood
 /// of the choices), and the highest mean reward wins, ties by likelihood.
 ///
+/// **Prompts.** Examples that ask the same (leak_guard.hpp: copies, and other
+/// answers to one prompt) are one shot in all that follows, which scores what
+/// they score in the mean: they are chosen by, held out and counted together.
+/// Examples of one prompt are one example.
+///
 /// **Cross-fitting.** For every fold f of the shots, selection runs again on
 /// the shots outside f, and its winner meets f. What may enter the selection
 /// of fold f are only candidates whose α does not depend on the shots of f:
@@ -107,6 +113,16 @@ struct few_shot_outcome {
 /// change of scale that makes an answer a little likelier: measured with
 /// shuffled experts, see t2 reproduce. The estimate is of the search, not of the
 /// one mixture that it returns, as in any cross-validation.
+///
+/// **Constant answers.** Where two classes have two prompts each or more, the
+/// held-out reward must also exceed that of a constant answer chosen without
+/// the half of the shots it is compared on, by more than `standard_errors` of
+/// the difference, and that of every constant on the same shots; and so must the
+/// mixture itself on all shots (constant_answers.hpp). Else a mixture that says
+/// one word to everything is accepted wherever the base says none.
+///
+/// Where no example is answered right before or after, a mixture can only be
+/// accepted for its likelihood, and the outcome says so.
 ///
 /// **Budgets.** No work is begun that could pass `tokens` (a deterministic
 /// limit: the same inputs end at the same place); when `seconds` are over, what

@@ -41,6 +41,21 @@ std::string normalised(const example& e) {
   return text;
 }
 
+/// "3 of 20 that it has (a, b, c)"; empty: none.
+std::string those_seen(std::span<const example> examples,
+                       const seen_prompts& seen) {
+  std::size_t count = 0;
+  std::string first;
+  for (const example& e : examples)
+    if (seen.contains(e)) {
+      if (count < 3) first += (count ? ", " : "") + e.id;
+      ++count;
+    }
+  if (count == 0) return {};
+  return std::to_string(count) + " of " + std::to_string(examples.size()) +
+         " that it has (" + first + (count > 3 ? ", …)" : ")");
+}
+
 }  // namespace
 
 std::uint64_t prompt_hash(const example& e) {
@@ -103,19 +118,20 @@ std::optional<seen_prompts> seen_prompts::parse(std::string_view text) {
 
 result<void> refuse_seen(std::span<const example> examples,
                          const seen_prompts& seen, const std::string& owner) {
-  std::size_t count = 0;
-  std::string first;
-  for (const example& e : examples)
-    if (seen.contains(e)) {
-      if (count < 3) first += (count ? ", " : "") + e.id;
-      ++count;
-    }
-  if (count == 0) return {};
+  const std::string found = those_seen(examples, seen);
+  if (found.empty()) return {};
+  return error{ec::incompatible, "evaluation: expected prompts that " + owner +
+                                     " has not seen, found " + found};
+}
+
+result<void> refuse_learnt(std::span<const example> validation,
+                           const seen_prompts& learnt) {
+  const std::string found = those_seen(validation, learnt);
+  if (found.empty()) return {};
   return error{ec::incompatible,
-               "evaluation: expected prompts that " + owner +
-                   " has not seen, found " + std::to_string(count) + " of " +
-                   std::to_string(examples.size()) + " that it has (" + first +
-                   (count > 3 ? ", …)" : ")")};
+               "validation_data: expected prompts that the data does not have, "
+               "found " +
+                   found};
 }
 
 }  // namespace t2

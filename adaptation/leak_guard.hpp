@@ -45,5 +45,9 @@ std::uint64_t prompt_hash(const example& e);
 /// `owner` ("expert math@2") has seen.
 result<void> refuse_seen(std::span<const example> examples,
                          const seen_prompts& seen, const std::string& owner);
+/// The same of what chooses the best step of a training that learns from
+/// `learnt`.
+result<void> refuse_learnt(std::span<const example> validation,
+                           const seen_prompts& learnt);
 
 }  // namespace t2

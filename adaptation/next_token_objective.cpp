@@ -1,10 +1,10 @@
 #include "adaptation/next_token_objective.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_groups.hpp"
 #include "adaptation/prompting.hpp"
 #include "adaptation/random_stream.hpp"
 #include "config/sha256.hpp"
@@ -21,6 +21,17 @@ void weigh(std::vector<training_row>& rows) {
   for (const training_row& row : rows) tokens += row.weights.size();
   for (training_row& row : rows)
     for (float& w : row.weights) w = 1.0f / static_cast<float>(tokens);
+}
+
+// Copies of a text count as one: a token of it by its row's share.
+void weigh_as_prompts(std::vector<training_row>& rows,
+                      const prompt_groups& prompts) {
+  double tokens = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    tokens += static_cast<double>(rows[i].weights.size()) * prompts.share(i);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (float& w : rows[i].weights)
+      w = static_cast<float>(prompts.share(i)) / static_cast<float>(tokens);
 }
 
 std::vector<example> split_text(std::string_view text) {
@@ -80,11 +91,17 @@ result<std::vector<example>> examples_of(const training_spec& spec,
                "format: expected jsonl or text, found '" + spec.format + "'"};
 }
 
-result<std::vector<training_row>> rows_of(const language_model& model,
-                                          const std::vector<example>& examples,
-                                          std::int64_t max_tokens,
-                                          seen_prompts& seen) {
-  std::vector<training_row> rows;
+// Rows, and what each asks or, of a text without a prompt, says: the windows
+// of a long text are prompts of their own, and those of its copies are theirs.
+struct asked_rows {
+  std::vector<training_row> rows = {};
+  std::vector<std::uint64_t> prompts = {};
+};
+
+result<asked_rows> rows_of(const language_model& model,
+                           const std::vector<example>& examples,
+                           std::int64_t max_tokens, seen_prompts& seen) {
+  asked_rows out;
   for (const example& e : examples) {
     seen.add(e);
     const bool plain = e.prompt.empty() && e.messages.empty();
@@ -92,18 +109,31 @@ result<std::vector<training_row>> rows_of(const language_model& model,
         model, e,
         plain ? std::numeric_limits<std::int64_t>::max() : max_tokens);
     if (!row) return row.error();
+    const std::size_t before = out.rows.size();
     if (plain)
-      append_windows(*row, static_cast<std::size_t>(max_tokens), rows);
+      append_windows(*row, static_cast<std::size_t>(max_tokens), out.rows);
     else
-      rows.push_back(*std::move(row));
+      out.rows.push_back(*std::move(row));
+    const std::uint64_t prompt = prompt_hash(e);
+    for (std::size_t i = before; i < out.rows.size(); ++i)
+      out.prompts.push_back(prompt + (i - before) * 0x9e3779b97f4a7c15);
   }
-  return rows;
+  return out;
+}
+
+std::vector<training_row> take(std::vector<training_row>& rows,
+                               const std::vector<bool>& which, bool value) {
+  std::vector<training_row> out;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (which[i] == value) out.push_back(std::move(rows[i]));
+  return out;
 }
 
 }  // namespace
 
 next_token_objective::next_token_objective(std::vector<training_row> training,
                                            std::vector<training_row> held_out,
+                                           const prompt_groups& held_prompts,
                                            std::int64_t batch,
                                            std::uint64_t seed,
                                            std::string data_hash,
@@ -115,7 +145,7 @@ next_token_objective::next_token_objective(std::vector<training_row> training,
       data_hash_(std::move(data_hash)),
       seen_(std::move(seen)),
       epoch_(no_epoch) {
-  weigh(validation_);
+  weigh_as_prompts(validation_, held_prompts);
 }
 
 std::vector<training_row> next_token_objective::rows(std::int64_t step) {
@@ -157,34 +187,38 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
   auto rows = rows_of(model, *examples, spec.max_tokens, seen);
   if (!rows) return rows.error();
   std::vector<training_row> training, validation;
-  const auto n = rows->size();
+  std::vector<std::uint64_t> held_prompts;
   if (!spec.validation_data.empty()) {
     const auto others =
         examples_of(spec, spec.validation_data, "validation_data");
     if (!others) return others.error();
+    if (auto fine = refuse_learnt(*others, seen); !fine) return fine.error();
     auto held = rows_of(model, *others, spec.max_tokens, seen);
     if (!held) return held.error();
-    validation = *std::move(held);
-    training = *std::move(rows);
+    validation = std::move(held->rows);
+    held_prompts = std::move(held->prompts);
+    training = std::move(rows->rows);
   } else {
-    auto held = static_cast<std::size_t>(
-        std::llround(spec.validation * static_cast<double>(n)));
-    if (spec.validation > 0) held = std::max<std::size_t>(held, 1);
-    if (n < held + 1)
+    const prompt_groups prompts{rows->prompts};
+    const auto held =
+        hold_out(prompts, spec.validation, spec.seed, split_stream);
+    if (std::ranges::find(held, false) == held.end())
       return error{ec::invalid_argument,
-                   "data: expected at least " + std::to_string(held + 1) +
-                       " rows to learn from, found " + std::to_string(n)};
-    const auto order = random_stream{spec.seed, split_stream}.permutation(n);
-    std::vector<bool> is_held(n, false);
-    for (std::size_t i = 0; i < held; ++i) is_held[order[i]] = true;
-    for (std::size_t i = 0; i < n; ++i)
-      (is_held[i] ? validation : training).push_back(std::move((*rows)[i]));
+                   "data: expected at least " +
+                       std::to_string(spec.validation > 0 ? 2 : 1) +
+                       " different prompts to learn from, found " +
+                       std::to_string(prompts.size())};
+    training = take(rows->rows, held, false);
+    validation = take(rows->rows, held, true);
+    for (std::size_t i = 0; i < held.size(); ++i)
+      if (held[i]) held_prompts.push_back(rows->prompts[i]);
   }
   if (training.empty())
     return error{ec::invalid_argument,
                  "data: expected at least one row to learn from, found none"};
   return std::make_unique<next_token_objective>(
-      std::move(training), std::move(validation), spec.batch, spec.seed,
+      std::move(training), std::move(validation), prompt_groups{held_prompts},
+      spec.batch, spec.seed,
       sha256_hex(spec.format + "\n" + spec.data +
                  (spec.validation_data.empty()
                       ? std::string{}

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "adaptation/prompt_groups.hpp"
 #include "adaptation/training_objective.hpp"
 
 namespace t2 {
@@ -13,9 +14,11 @@ namespace t2 {
 /// seed, for every epoch.
 class next_token_objective : public training_objective {
  public:
-  /// Rows with weights of 1; `training` is not empty.
+  /// Rows with weights of 1; `training` is not empty. `held_prompts`: which of
+  /// `held_out` are copies of each other.
   next_token_objective(std::vector<training_row> training,
-                       std::vector<training_row> held_out, std::int64_t batch,
+                       std::vector<training_row> held_out,
+                       const prompt_groups& held_prompts, std::int64_t batch,
                        std::uint64_t seed, std::string data_hash,
                        seen_prompts seen);
 
@@ -45,9 +48,10 @@ class next_token_objective : public training_objective {
 
 /// Of spec.data: JSONL examples (the answer alone is learned), or texts
 /// separated by blank lines (all of each is learned; one longer than
-/// spec.max_tokens becomes several rows). spec.validation of the rows are held
-/// out, chosen by seed, or those of spec.validation_data. Errors name the line;
-/// ec::invalid_argument: nothing to learn from.
+/// spec.max_tokens becomes several rows). spec.validation of the prompts are
+/// held out with all their copies, chosen by seed, or those of
+/// spec.validation_data, which has no prompt of spec.data (ec::incompatible).
+/// Errors name the line; ec::invalid_argument: nothing to learn from.
 result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const language_model& model, const training_spec& spec);
 

@@ -1,6 +1,7 @@
 #include "adaptation/paired_interval.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -30,6 +31,18 @@ paired_interval interval_of(std::span<const double> differences) {
   const double mean =
       std::accumulate(differences.begin(), differences.end(), 0.0) / count;
   return {mean, means[resamples / 40], means[resamples - 1 - resamples / 40]};
+}
+
+sample_mean mean_of(std::span<const double> values) {
+  const auto n = static_cast<double>(values.size());
+  sample_mean out;
+  if (values.empty()) return out;
+  for (const double value : values) out.mean += value / n;
+  double squares = 0;
+  for (const double value : values)
+    squares += (value - out.mean) * (value - out.mean);
+  if (n > 1) out.standard_error = std::sqrt(squares / (n - 1) / n);
+  return out;
 }
 
 }  // namespace t2

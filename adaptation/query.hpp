@@ -84,7 +84,7 @@ struct training_spec {
   double weight_decay = 0;             // towards the base
   double clip = 1;                     // of the gradient's norm; 0: off
   double warmup = 0.05;                // fraction of the steps
-  double validation = 0.1;             // fraction of the rows held out
+  double validation = 0.1;             // fraction of the prompts held out
   std::int64_t validate_every = 20;
   std::int64_t patience = 0;           // validations without gain; 0: no stop
   std::int64_t max_tokens = 256;       // of a row; reinforce: of a prompt

@@ -1,7 +1,6 @@
 #include "adaptation/reinforce_objective.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "adaptation/random_stream.hpp"
@@ -13,6 +12,13 @@ namespace {
 // Streams of the seed: the split, then one an epoch.
 constexpr std::uint64_t split_stream = 0;
 
+// Rows of a length share a pass without padding.
+void sort_by_length(std::vector<training_row>& rows) {
+  std::ranges::stable_sort(rows, std::greater{}, [](const auto& row) {
+    return row.tokens.size();
+  });
+}
+
 }  // namespace
 
 reinforce_objective::reinforce_objective(std::vector<question> training,
@@ -22,6 +28,7 @@ reinforce_objective::reinforce_objective(std::vector<question> training,
                                          std::string data_hash)
     : training_(std::move(training)),
       validation_(std::move(held_out)),
+      held_out_(validation_),
       spec_(std::move(spec)),
       options_(std::move(options)),
       data_hash_(std::move(data_hash)) {
@@ -74,13 +81,14 @@ result<std::optional<gathered_rows>> reinforce_objective::gather(
   if (!more) return more.error();
   if (*more) return std::optional<gathered_rows>{};
   auto out = validating_
-                 ? learn_from(round_->rollouts(), round_->rewards(), 1,
-                              advantage_kind::none, 1)
+                 ? measure(round_->rollouts(), round_->rewards(),
+                           held_out_.prompts())
                  : learn_from(round_->rollouts(), round_->rewards(),
                               static_cast<std::size_t>(spec_.samples),
                               options_.advantage, spec_.kl_weight);
-  if (validating_)
-    for (auto& row : out.rows) std::ranges::fill(row.weights, 0.f);
+  if (validating_ && !validation_.empty())
+    out.report =
+        held_out_.report(round_->answers(), round_->rewards()).json();
   round_.reset();
   return std::optional{std::move(out)};
 }
@@ -105,10 +113,28 @@ gathered_rows reinforce_objective::learn_from(
                                        static_cast<float>(weights[i] / n)),
          .kl_weight = static_cast<float>(kl_weight / n)});
   }
-  // Rows of a length share a pass without padding.
-  std::ranges::stable_sort(out.rows, std::greater{}, [](const auto& row) {
-    return row.tokens.size();
-  });
+  sort_by_length(out.rows);
+  return out;
+}
+
+gathered_rows reinforce_objective::measure(std::span<const rollout> rollouts,
+                                           std::span<const double> rewards,
+                                           const prompt_groups& prompts) {
+  gathered_rows out;
+  out.answers = static_cast<std::int64_t>(rollouts.size());
+  const auto n = static_cast<double>(prompts.size());
+  for (std::size_t i = 0; i < rollouts.size(); ++i) {
+    const auto& r = rollouts[i];
+    const auto length = r.tokens.size() - r.answer_begin;
+    const double weight = prompts.share(i) / n;
+    out.reward += rewards[i] * weight;
+    out.length += static_cast<double>(length) * weight;
+    out.rows.push_back({.tokens = r.tokens,
+                        .answer_begin = r.answer_begin,
+                        .weights = std::vector<float>(length, 0.f),
+                        .kl_weight = static_cast<float>(weight)});
+  }
+  sort_by_length(out.rows);
   return out;
 }
 
@@ -121,36 +147,33 @@ result<std::unique_ptr<reinforce_objective>> make_reinforce_objective(
     return error{ec::invalid_argument,
                  "format: expected jsonl for reinforce, found '" +
                      spec.format + "'"};
-  const auto read = [&](const std::string& data, const char* label)
-      -> result<std::vector<question>> {
-    auto examples = parse_examples(data, label);
-    if (!examples) return examples.error();
-    return make_questions(model, *std::move(examples), spec, rewards);
-  };
-  auto all = read(spec.data, "data");
+  auto examples = parse_examples(spec.data, "data");
+  if (!examples) return examples.error();
+  const prompt_groups prompts = prompt_groups::of(*examples);
+  auto all = make_questions(model, *examples, spec, rewards);
   if (!all) return all.error();
   std::vector<question> training, validation;
   if (!spec.validation_data.empty()) {
-    auto held = read(spec.validation_data, "validation_data");
+    auto others = parse_examples(spec.validation_data, "validation_data");
+    if (!others) return others.error();
+    seen_prompts learnt;
+    for (const example& e : *examples) learnt.add(e);
+    if (auto fine = refuse_learnt(*others, learnt); !fine) return fine.error();
+    auto held = make_questions(model, *std::move(others), spec, rewards);
     if (!held) return held.error();
     validation = *std::move(held);
     training = *std::move(all);
   } else {
-    const auto n = all->size();
-    auto held = static_cast<std::size_t>(
-        std::llround(spec.validation * static_cast<double>(n)));
-    if (spec.validation > 0) held = std::max<std::size_t>(held, 1);
-    const auto order = random_stream{spec.seed, split_stream}.permutation(n);
-    std::vector<bool> is_held(n, false);
-    for (std::size_t i = 0; i < std::min(held, n); ++i)
-      is_held[order[i]] = true;
-    for (std::size_t i = 0; i < n; ++i)
-      (is_held[i] ? validation : training).push_back(std::move((*all)[i]));
+    const auto held =
+        hold_out(prompts, spec.validation, spec.seed, split_stream);
+    for (std::size_t i = 0; i < all->size(); ++i)
+      (held[i] ? validation : training).push_back(std::move((*all)[i]));
   }
   if (training.empty())
     return error{ec::invalid_argument,
-                 "data: expected at least one example to learn from besides "
-                 "those held out, found none"};
+                 "data: expected at least one prompt to learn from besides "
+                 "those held out, found none among " +
+                     std::to_string(prompts.size())};
   return std::make_unique<reinforce_objective>(
       std::move(training), std::move(validation), spec, *options,
       sha256_hex(spec.data + "\n\x1e" + spec.validation_data));

@@ -24,8 +24,8 @@ namespace t2 {
 /// temperature 1 whatever the answers were drawn at, so the estimate is
 /// unbiased at temperature 1 only (and with advantages none or leave-one-out).
 ///
-/// Validation: the mean reward of greedy answers; ties by their divergence
-/// from the base.
+/// Validation: the mean reward of greedy answers over the prompts held out; ties
+/// by their divergence from the base.
 class reinforce_objective : public training_objective {
  public:
   reinforce_objective(std::vector<question> training,
@@ -47,8 +47,15 @@ class reinforce_objective : public training_objective {
                                   std::size_t samples, advantage_kind advantage,
                                   double kl_weight);
 
+  /// The divergences of greedy answers and their mean reward, copies of a prompt
+  /// as one.
+  static gathered_rows measure(std::span<const rollout> rollouts,
+                               std::span<const double> rewards,
+                               const prompt_groups& prompts);
+
  private:
   std::vector<question> training_, validation_;
+  question_set held_out_;  // validation_
   training_spec spec_;
   training_options options_;
   std::string data_hash_;
@@ -60,7 +67,9 @@ class reinforce_objective : public training_objective {
 };
 
 /// Of spec.data and, where given, spec.validation_data: JSONL examples with a
-/// reward each, or spec.reward.
+/// reward each, or spec.reward. Without, spec.validation of the prompts are held
+/// out with all their copies, chosen by seed. ec::incompatible: validation_data
+/// has a prompt of data.
 result<std::unique_ptr<reinforce_objective>> make_reinforce_objective(
     const std::shared_ptr<const language_model>& model,
     const training_spec& spec,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "adaptation/label_classifier.hpp"
+#include "adaptation/leak_guard.hpp"
 #include "adaptation/prompting.hpp"
 #include "model/answer.hpp"
 #include "model/language_model.hpp"
@@ -122,6 +123,24 @@ result<std::vector<question>> make_questions(
   return questions;
 }
 
+question_set::question_set(std::span<const question> questions) {
+  std::vector<std::uint64_t> hashes;
+  for (const question& q : questions) {
+    examples_.push_back({&q.source, q.judge.get()});
+    hashes.push_back(prompt_hash(q.source));
+  }
+  prompts_ = prompt_groups{hashes};
+  constants_ = constant_answers::of(examples_, prompts_);
+}
+
+answer_report question_set::report(std::span<const std::string> answers,
+                                   std::span<const double> rewards) const {
+  std::vector<judged_answer> said;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    said.push_back({answers[i], rewards[i]});
+  return answer_report::of(examples_, said, prompts_, constants_);
+}
+
 result<rollout_round> rollout_round::make(const language_model& model,
                                           std::vector<const question*> asked,
                                           sampling_options sampling,
@@ -147,10 +166,13 @@ result<void> rollout_round::begin_judging(const language_model& model) {
     if (!text) return text.error();
     answers.push_back(*std::move(text));
   }
+  answers_ =
+      std::make_shared<const std::vector<std::string>>(std::move(answers));
   judging_ = std::async(
       std::launch::async,
-      [asked = asked_, answers = std::move(answers),
-       stop = stop_.get_token()] { return judge(asked, answers, stop); });
+      [asked = asked_, texts = answers_, stop = stop_.get_token()] {
+        return judge(asked, *texts, stop);
+      });
   return {};
 }
 

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "adaptation/answer_report.hpp"
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_groups.hpp"
 #include "adaptation/query.hpp"
 #include "adaptation/reward.hpp"
 #include "config/options.hpp"
@@ -32,6 +34,23 @@ result<std::vector<question>> make_questions(
     std::shared_ptr<const language_model> model, std::vector<example> examples,
     const training_spec& spec, const reward_options& options);
 
+/// Questions of which many sets of answers are told: which of them are copies of
+/// each other, and what constants earn on them. The questions outlive it.
+class question_set {
+ public:
+  question_set() = default;
+  explicit question_set(std::span<const question> questions);
+
+  const prompt_groups& prompts() const { return prompts_; }
+  answer_report report(std::span<const std::string> answers,
+                       std::span<const double> rewards) const;
+
+ private:
+  std::vector<judged_example> examples_;
+  prompt_groups prompts_;
+  constant_answers constants_;
+};
+
 /// Asks questions under a policy and has the answers judged, on a thread of
 /// their own: a reward may run programs. The engine's thread; the questions
 /// outlive it.
@@ -54,6 +73,8 @@ class rollout_round {
 
   const std::vector<rollout>& rollouts() const { return batch_.rollouts(); }
   const std::vector<double>& rewards() const { return rewards_; }
+  /// The texts that were judged, once all are.
+  const std::vector<std::string>& answers() const { return *answers_; }
 
  private:
   rollout_round(rollout_batch batch, std::vector<const question*> asked)
@@ -62,6 +83,7 @@ class rollout_round {
 
   rollout_batch batch_;
   std::vector<const question*> asked_;
+  std::shared_ptr<const std::vector<std::string>> answers_;
   std::stop_source stop_;
   std::future<result<std::vector<double>>> judging_;
   std::vector<double> rewards_;

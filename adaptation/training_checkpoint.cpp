@@ -45,7 +45,9 @@ result<void> write_training_checkpoint(const std::filesystem::path& path,
                                  {"best", form_of(c.best_score)},
                                  {"base", form_of(c.base)},
                                  {"last", form_of(c.last)},
-                                 {"last_loss", c.last_loss}}
+                                 {"last_loss", c.last_loss},
+                                 {"base_report", c.base_report},
+                                 {"best_report", c.best_report}}
                                 .dump();
   const adamw_state& o = c.optimiser;
   return write_safetensors(
@@ -120,6 +122,9 @@ result<std::optional<training_checkpoint>> read_training_checkpoint(
     c.base = score_at(*state, "base");
     c.last = score_at(*state, "last");
     c.last_loss = state->at("last_loss").get<double>();
+    // Not in checkpoints of before there were any.
+    c.base_report = state->value("base_report", "");
+    c.best_report = state->value("best_report", "");
   } catch (const json::exception& e) {
     return corrupt(std::string{"state: "} + e.what());
   }

@@ -31,6 +31,8 @@ struct training_checkpoint {
   std::int64_t best_step = 0;
   validation_score base, best_score, last;
   double last_loss = 0;  // of a step
+  // What the answers of those validations were like, as JSON; empty: unknown.
+  std::string base_report, best_report;
 };
 
 /// Replaces the file durably (config/durable_file.hpp).

@@ -26,6 +26,8 @@ struct gathered_rows {
   std::int64_t answers = 0;
   double reward = 0;  // mean
   double length = 0;  // mean, in tokens
+  /// Of a validation: what the answers are like, as JSON (answer_report).
+  std::string report = {};
 };
 
 /// What an expert is trained towards. Steps count from 0. The engine's thread.

@@ -16,7 +16,21 @@ error failed(const std::filesystem::path& file, const char* what) {
   return {ec::io, file.string() + ": " + what + ": " + std::strerror(errno)};
 }
 
+std::string key_of(const ordered_json& line) {
+  const auto target = line.find("target");
+  return answer_log::key_of(line.at("id").get<std::string>(),
+                            target != line.end() && target->is_string()
+                                ? target->get<std::string>()
+                                : std::string{});
+}
+
 }  // namespace
+
+// Neither may have control characters.
+std::string answer_log::key_of(const std::string& id,
+                               const std::string& target) {
+  return target.empty() ? id : id + "\n" + target;
+}
 
 result<answer_log> answer_log::open(const std::filesystem::path& file) {
   answer_log made;
@@ -25,7 +39,7 @@ result<answer_log> answer_log::open(const std::filesystem::path& file) {
       ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (made.fd_ < 0) return failed(file, "cannot open");
   if (::flock(made.fd_, LOCK_EX | LOCK_NB) != 0) {
-    return error{ec::busy, file.string() + ": another replay writes it"};
+    return error{ec::busy, file.string() + ": another process writes it"};
   }
   if (auto whole = made.read(); !whole) return whole.error();
   return made;
@@ -61,8 +75,8 @@ result<void> answer_log::read() {
                                     ": expected an answer with its id, found "
                                     "something else"};
     }
-    std::string id = line["id"];
-    lines_[std::move(id)] = std::move(line);
+    std::string key = t2::key_of(line);
+    lines_[std::move(key)] = std::move(line);
     whole = end + 1;
   }
   if (whole < text.size() && ::ftruncate(fd_, static_cast<off_t>(whole)) != 0) {
@@ -77,7 +91,7 @@ result<void> answer_log::append(const ordered_json& line) {
   if (written != static_cast<ssize_t>(text.size())) {
     return failed(file_, "cannot write");
   }
-  lines_[line.at("id").get<std::string>()] = line;
+  lines_[t2::key_of(line)] = line;
   return {};
 }
 

@@ -9,12 +9,13 @@
 
 namespace t2 {
 
-/// The answers of a replay: a JSONL file that only grows, one line for each id.
+/// The answers of a replay or an evaluation: a JSONL file that only grows, one
+/// line for each id and, where lines have one, target.
 /// A line is written with one call, so a kill leaves at most the last one torn;
 /// opening cuts that off. One process at a time (flock); one thread.
 class answer_log {
  public:
-  /// Creates the file where there is none. ec::busy when another replay has
+  /// Creates the file where there is none. ec::busy when another process has
   /// it, ec::corrupt when a line before the last is not JSON with an id.
   static result<answer_log> open(const std::filesystem::path& file);
 
@@ -22,8 +23,10 @@ class answer_log {
   answer_log& operator=(answer_log&&) = delete;
   ~answer_log();
 
-  /// What is in the file, by id.
+  /// What is in the file, by key_of.
   const std::map<std::string, ordered_json>& lines() const { return lines_; }
+  /// The id itself without a target.
+  static std::string key_of(const std::string& id, const std::string& target);
 
   /// Appends `line`, which has an `id`.
   result<void> append(const ordered_json& line);

@@ -16,10 +16,12 @@ std::size_t confusion_matrix::place(const std::string& label) {
   return labels_.size() - 1;
 }
 
-void confusion_matrix::add(const std::string& meant, const std::string& said) {
+void confusion_matrix::add(const std::string& meant, const std::string& said,
+                           std::uint64_t prompt) {
   const std::size_t row = place(meant), column = place(said);
   ++counts_[row][column];
   right_.push_back(meant == said ? 1 : 0);
+  prompts_.push_back(prompt);
 }
 
 std::size_t confusion_matrix::total() const { return right_.size(); }
@@ -35,7 +37,7 @@ std::size_t confusion_matrix::count(const std::string& meant,
 
 ordered_json confusion_matrix::form() const {
   ordered_json form = {{"labels", labels_}, {"matrix", counts_}};
-  form.update(accuracy_form(right_));
+  form.update(accuracy_form(right_, prompt_groups{prompts_}));
   return form;
 }
 
@@ -46,7 +48,7 @@ confusion_matrix confusion_matrix::of_form(const ordered_json& form) {
     for (std::size_t c = 0; c < labels.size(); ++c)
       for (auto n = form.at("matrix").at(r).at(c).get<std::size_t>(); n > 0;
            --n)
-        out.add(labels[r], labels[c]);
+        out.add(labels[r], labels[c], out.total());
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,10 @@ namespace t2 {
 /// How often queries of one class were taken for another.
 class confusion_matrix {
  public:
-  /// Classes keep the order in which they are first heard of.
-  void add(const std::string& meant, const std::string& said);
+  /// Classes keep the order in which they are first heard of. `prompt`: its
+  /// hash; copies count as one in the share that is right.
+  void add(const std::string& meant, const std::string& said,
+           std::uint64_t prompt);
 
   std::size_t total() const;
   std::size_t count(const std::string& meant, const std::string& said) const;
@@ -33,6 +36,7 @@ class confusion_matrix {
   std::vector<std::string> labels_;
   std::vector<std::vector<std::size_t>> counts_;  // [meant][said]
   std::vector<double> right_;
+  std::vector<std::uint64_t> prompts_;  // of each query
 };
 
 }  // namespace t2

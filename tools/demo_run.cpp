@@ -232,7 +232,9 @@ class story {
     for (const auto& query : queries) {
       const auto one = routed(api(), "auto", query.prompt);
       if (!one) return one.error();
-      said.add(query.label, one->value("label", std::string{"none"}));
+      // No two of these ask the same.
+      said.add(query.label, one->value("label", std::string{"none"}),
+               said.total());
     }
     figures_["routing"] = said.form();
     figures_["routed"] = *route;

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "config/terminal.hpp"
+
 namespace t2 {
 namespace {
 
@@ -48,6 +50,9 @@ std::string outcome_text(const ordered_json& adaptation) {
   std::string text =
       adaptation.value("accepted", false) ? "accepted" : "stays on the base";
   if (adaptation.value("truncated", false)) text += ", cut by its budget";
+  const auto reason = ordered_json::json_pointer("/scores/reason");
+  if (adaptation.contains(reason) && adaptation.at(reason).is_string())
+    text += ": " + printable(adaptation.at(reason).get<std::string>());
   return text;
 }
 

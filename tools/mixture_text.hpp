@@ -10,7 +10,8 @@ namespace t2 {
 /// range. `base` for none.
 std::string mixture_text(const ordered_json& mixture);
 
-/// What came of an adaptation: `accepted`, `stays on the base`.
+/// What came of an adaptation and why: `accepted: a gain ...`, `stays on the
+/// base: ...`.
 std::string outcome_text(const ordered_json& adaptation);
 
 /// Four digits; `-` for null.

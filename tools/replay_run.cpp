@@ -27,6 +27,11 @@ bool is_fatal(const error& failure, const interrupt& signals) {
          failure.code == ec::unavailable || failure.code == ec::cancelled;
 }
 
+bool judged_as(const replay_query& query, const ordered_json& line) {
+  return line.value("reward", "") == query.reward && query.reference &&
+         line.value("reference", "") == query.reference->answer;
+}
+
 }  // namespace
 
 result<replay_query> make_query(const task_line& line,
@@ -37,6 +42,7 @@ result<replay_query> make_query(const task_line& line,
                      .body = std::move(body),
                      .digest = {},
                      .reward = std::move(reward),
+                     .target = {},
                      .reference = {}};
   query.body["model"] = target;
   query.body["stream"] = true;
@@ -62,7 +68,8 @@ result<std::vector<replay_query>> replay_run::pending(
   if (!log_) return all;
   std::vector<replay_query> left;
   for (auto& query : all) {
-    const auto before = log_->lines().find(query.id);
+    const auto before =
+        log_->lines().find(answer_log::key_of(query.id, query.target));
     if (before == log_->lines().end()) {
       left.push_back(std::move(query));
       continue;
@@ -71,9 +78,16 @@ result<std::vector<replay_query>> replay_run::pending(
       return error{ec::incompatible,
                    "'" + query.id +
                        "' was answered before with another "
-                       "prompt or other options: give another --out"};
+                       "prompt, options or mixture: give another --out"};
+    }
+    if (!query.target.empty() && !judged_as(query, before->second)) {
+      return error{ec::incompatible,
+                   "'" + query.id +
+                       "' was judged before by another reward or reference: "
+                       "give another --out"};
     }
     summary_.add_earlier(before->second);
+    if (on_line_) on_line_(query, before->second);
   }
   return left;
 }
@@ -115,7 +129,10 @@ result<ordered_json> replay_run::ask_once(const replay_query& query) const {
         }
       });
   if (!ended) return ended.error();
+  if (!query.target.empty()) line["target"] = query.target;
   line["answer"] = answer;
+  if (!query.target.empty() && query.reference)
+    line["reference"] = query.reference->answer;
   line["finish_reason"] = std::move(reason);
   line["prompt_tokens"] = usage.value("prompt_tokens", 0);
   line["completion_tokens"] = usage.value("completion_tokens", 0);
@@ -131,6 +148,8 @@ result<ordered_json> replay_run::ask_once(const replay_query& query) const {
     auto score = score_of(query, answer);
     if (!score) return score.error();
     line["score"] = *std::move(score);
+    if (!query.target.empty() && line["score"].is_number())
+      line["right"] = line["score"].get<double>() > 0;
   }
   return line;
 }

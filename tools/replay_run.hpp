@@ -26,6 +26,7 @@ struct replay_query {
   ordered_json body;
   std::string digest;  // sha256 of path and body
   std::string reward;  // empty: not judged
+  std::string target = {};  // of an evaluation: told in its line
   std::optional<example> reference;
 };
 
@@ -50,8 +51,9 @@ class replay_run {
         log_(log),
         on_line_(std::move(on_line)) {}
 
-  /// Leaves out the queries that the log has answers for; ec::incompatible
-  /// when one of those was asked differently.
+  /// Leaves out the queries that the log has answers for, of which on_line
+  /// hears; ec::incompatible when one of those was asked differently or, in an
+  /// evaluation, judged differently.
   result<std::vector<replay_query>> pending(std::vector<replay_query> all);
 
   /// Until all are answered, or the server or the log is gone. `on_done` hears

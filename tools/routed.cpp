@@ -1,5 +1,7 @@
 #include "tools/routed.hpp"
 
+#include "adaptation/leak_guard.hpp"
+
 namespace t2 {
 namespace {
 
@@ -44,7 +46,7 @@ result<confusion_matrix> classify_all(
       return error{ec::invalid_argument,
                    "pass 1: expected a class, found none: " +
                        route->value("reason", std::string{"no reason"})};
-    matrix.add(line.answer, route->at("label"));
+    matrix.add(line.answer, route->at("label"), prompt_hash(line));
     on_done(matrix.total());
   }
   return matrix;

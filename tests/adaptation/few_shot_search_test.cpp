@@ -284,6 +284,127 @@ TEST(few_shot_search, believes_one_example_only_against_great_odds) {
   EXPECT_EQ(json::parse(believed.cost)["candidates"], 4);
 }
 
+// Copies are no evidence, whatever they differ in that is not asked.
+TEST(few_shot_search, counts_copies_of_one_example_as_one) {
+  const double needed = std::log(3 / 0.05);
+  for (const double nats : {needed - 0.1, needed + 0.1}) {
+    const auto gaining = [nats](std::size_t, const candidate& alpha) {
+      return -5 + (alpha[1] > 0.5 ? nats / 2 : 0.0);
+    };
+    synthetic_task once{3, 1}, often{3, 1};
+    often.copy_shots(4);
+    often.shots[1].source.id = "other";
+    often.shots[2].source.prompt = " Question\n0 ";
+    often.shots[3].source.answer = "another";
+    const auto alone = once.run({}, gaining), copies = often.run({}, gaining);
+    EXPECT_EQ(copies.accepted, alone.accepted) << nats;
+    EXPECT_EQ(copies.reason, alone.reason);
+    const auto scores = json::parse(copies.scores);
+    EXPECT_NEAR(scores["evidence"]["nats"], nats, 1e-4);
+    EXPECT_EQ(scores["shots"], 4);
+    EXPECT_EQ(scores["prompts"], 1);
+  }
+}
+
+// Two answers to one prompt are the evidence of one answer, whole by whole.
+TEST(few_shot_search, weighs_the_answers_to_its_only_prompt_by_their_tokens) {
+  synthetic_task task{3, 1};
+  task.copy_shots(2);
+  task.shots[1].reference.tokens = {1, 1, 2, 3, 4, 5, 6, 7};  // 6 of an answer
+  const auto out = task.run({}, [](std::size_t shot, const candidate& alpha) {
+    return -5 + (alpha[1] > 0.5 ? static_cast<double>(shot) + 1 : 0.0);
+  });
+  // (2 tokens · 1 nat + 6 tokens · 2 nats) / 2 answers
+  EXPECT_NEAR(json::parse(out.scores)["evidence"]["nats"], 7, 1e-4);
+}
+
+// A search among copies is the search among what they are copies of: folds,
+// standard errors, the find.
+TEST(few_shot_search, finds_and_doubts_the_same_among_copies) {
+  const auto doubtful = [](std::size_t shot, const candidate& alpha) {
+    return -3 + (shot == 0 ? 1.0 : -0.05) * double{alpha[0]} -
+           0.1 * double{alpha[0]} * double{alpha[0]};
+  };
+  const std::vector<synthetic_task::likelihood> tasks{helped, doubtful};
+  for (const auto& of : tasks)
+    for (const std::int64_t folds : {0, 2, 3}) {
+      const few_shot_options options{.iterations = 4, .folds = folds};
+      synthetic_task once{2, 5}, often{2, 5};
+      often.copy_shots(4);
+      const auto alone = once.run(options, of), copies = often.run(options, of);
+      EXPECT_EQ(copies.accepted, alone.accepted);
+      EXPECT_EQ(to_json(copies.found), to_json(alone.found));
+      const auto a = json::parse(alone.scores), b = json::parse(copies.scores);
+      EXPECT_EQ(b["held_out"], a["held_out"]);
+      EXPECT_EQ(b["best"], a["best"]);
+      EXPECT_EQ(b["shots"], 20);
+      EXPECT_EQ(b["prompts"], 5);
+    }
+}
+
+/// A task whose references are two words, taking turns.
+synthetic_task two_words(std::size_t experts, std::size_t count) {
+  synthetic_task task{experts, count};
+  for (std::size_t i = 0; i < count; ++i)
+    task.shots[i].source.answer = i % 2 ? "no" : "yes";
+  return task;
+}
+
+// The base says neither word: the reward rises wherever one word is said.
+TEST(few_shot_search, does_not_believe_a_mixture_that_says_one_word_to_all) {
+  for (std::size_t shots = 4; shots <= 10; ++shots) {
+    auto task = two_words(1, shots);
+    const auto says = [](std::size_t, const candidate& alpha) {
+      return std::string{alpha[0] > 0.3 ? "yes" : "well"};
+    };
+    const auto out =
+        task.run({.iterations = 2, .survivors = 32}, helped, "exact", says);
+    EXPECT_FALSE(out.accepted) << shots;
+    EXPECT_NE(out.reason.find("always answering 'yes'"), std::string::npos)
+        << out.reason;
+    const auto scores = json::parse(out.scores);
+    EXPECT_EQ(scores["reason"], out.reason);
+    EXPECT_EQ(scores["best"]["answers"][0]["answer"], "yes");
+    EXPECT_EQ(scores["best"]["answers"][0]["count"], shots);
+    EXPECT_EQ(scores["base"]["right"], 0);
+    EXPECT_GT(scores["held_out"]["reward"], scores["held_out"]["base_reward"]);
+  }
+}
+
+TEST(few_shot_search, believes_a_mixture_that_tells_two_words_apart) {
+  for (std::size_t shots = 4; shots <= 10; ++shots) {
+    auto task = two_words(1, shots);
+    const auto says = [](std::size_t shot, const candidate& alpha) {
+      return std::string{alpha[0] > 0.3 ? (shot % 2 ? "no" : "yes") : "well"};
+    };
+    const auto out =
+        task.run({.iterations = 2, .survivors = 32}, helped, "exact", says);
+    EXPECT_TRUE(out.accepted) << shots << out.reason << out.scores;
+    EXPECT_EQ(json::parse(out.scores)["best"]["right"], shots);
+  }
+}
+
+// Likelihood may be enough where the reward does not fall; that nothing is
+// right is said.
+TEST(few_shot_search, says_where_no_example_is_answered_right) {
+  const auto wrong = [](std::size_t, const candidate&) {
+    return std::string{"wrong"};
+  };
+  synthetic_task task{2, 5}, hopeless{2, 5}, verified{2, 5};
+  const few_shot_options options{.iterations = 3};
+  const std::string said = "no example is answered right, before or after";
+  const auto out = task.run(options, helped, "exact", wrong);
+  EXPECT_TRUE(out.accepted) << out.reason;
+  EXPECT_NE(out.reason.find("in likelihood alone; " + said), std::string::npos)
+      << out.reason;
+  const auto refused = hopeless.run(options, harmed, "exact", wrong);
+  EXPECT_FALSE(refused.accepted);
+  EXPECT_NE(refused.reason.find(said), std::string::npos) << refused.reason;
+  // A likelihood says nothing of right and wrong.
+  const auto other = verified.run(options, helped);
+  EXPECT_EQ(other.reason.find("right"), std::string::npos) << other.reason;
+}
+
 // What the expert moves is worth the same wherever it is moved to.
 TEST(few_shot_search, does_not_believe_what_its_shuffled_twin_gains_too) {
   synthetic_task task{1, 5};

@@ -42,11 +42,20 @@ class synthetic_task {
     for (std::size_t i = 0; i < count; ++i) {
       search_shot shot;
       shot.source.id = std::to_string(i);
+      shot.source.prompt = "question " + std::to_string(i);
       shot.source.answer = "right";
       shot.reference.tokens = {static_cast<token_id>(i), 1, 2, 3};
       shot.reference.answer_begin = 2;
       shots.push_back(shot);
     }
+  }
+
+  /// Each shot `times` times, one after the other.
+  void copy_shots(std::size_t times) {
+    std::vector<search_shot> copies;
+    for (const search_shot& shot : shots)
+      copies.insert(copies.end(), times, shot);
+    shots = std::move(copies);
   }
 
   candidate alpha_of(const delta_ref& delta) const {

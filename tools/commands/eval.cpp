@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <set>
 
 #include "adaptation/leak_guard.hpp"
 #include "adaptation/reward.hpp"
 #include "config/progress_bar.hpp"
 #include "config/terminal.hpp"
+#include "tools/answer_log.hpp"
+#include "tools/answer_text.hpp"
 #include "tools/evaluation.hpp"
 #include "tools/sampling_flags.hpp"
 #include "tools/session.hpp"
@@ -13,16 +16,23 @@
 namespace t2 {
 namespace {
 
-/// Accuracy of the target, and of the gain over what it is compared with.
-ordered_json compare(const std::string& target, const std::string& against,
-                     const rewards_by_target& rewards) {
-  const auto right = right_of(rewards.at(target));
-  ordered_json form = accuracy_form(right);
+/// Accuracy of the target, what its answers are like, and the gain over what it
+/// is compared with.
+result<ordered_json> compare(const std::string& target,
+                             const std::string& against, const test_set& set,
+                             const evaluation_settings& settings,
+                             const answers_by_target& answers) {
+  const auto right = right_of(answers.at(target));
+  ordered_json form = accuracy_form(right, set.prompts);
+  const auto report = report_on(set, settings, answers.at(target));
+  if (!report) return report.error();
+  form["answers"] = report->form();
   if (target == against) return form;
-  const auto right_of_other = right_of(rewards.at(against));
+  const auto right_of_other = right_of(answers.at(against));
   form["against"] = against;
-  form["against_accuracy"] = accuracy_form(right_of_other)["accuracy"];
-  form["gain"] = gain_form(right, right_of_other);
+  form["against_accuracy"] =
+      accuracy_form(right_of_other, set.prompts)["accuracy"];
+  form["gain"] = gain_form(right, right_of_other, set.prompts);
   return form;
 }
 
@@ -56,6 +66,12 @@ result<exit_code> evaluate(session& here) {
     return error{ec::invalid_argument,
                  "--model: expected distinct names, found one twice"};
 
+  std::optional<answer_log> log;
+  if (const std::string out = given.get<std::string>("out"); !out.empty()) {
+    auto opened = answer_log::open(out);
+    if (!opened) return opened.error();
+    log.emplace(*std::move(opened));
+  }
   const auto api = here.ready_api();
   if (!api) return api.error();
   const bool allow = given.get<bool>("allow_unrecorded");
@@ -67,16 +83,21 @@ result<exit_code> evaluate(session& here) {
                                 .unit = "answers",
                                 .live = is_terminal(2),
                                 .width = terminal_width(2, here.env())});
-  const auto rewards = rewards_of(
-      **api, here.signals(), *set, targets,
-      {.sampling = sampling_form(given),
-       .reward = given.get<std::string>("reward"),
-       .rewards = here.options().values.rewards,
-       .concurrency =
-           static_cast<std::size_t>(given.get<std::int64_t>("concurrency"))},
-      [&](std::size_t done) { bar.show(done); });
+  const evaluation_settings settings{
+      .sampling = sampling_form(given),
+      .reward = given.get<std::string>("reward"),
+      .rewards = here.options().values.rewards,
+      .concurrency =
+          static_cast<std::size_t>(given.get<std::int64_t>("concurrency"))};
+  const auto answers = answers_of(**api, here.signals(), *set, targets,
+                                  settings, log ? &*log : nullptr,
+                                  [&](std::size_t done) { bar.show(done); });
   bar.finish();
-  if (!rewards) return rewards.error();
+  if (!answers) {
+    if (log)
+      here.tell("the answers so far are in " + given.get<std::string>("out"));
+    return answers.error();
+  }
 
   seen_prompts prompts;
   for (const example& e : set->examples) prompts.add(e);
@@ -87,7 +108,9 @@ result<exit_code> evaluate(session& here) {
               {"GAIN", alignment::right},
               {"95 % INTERVAL"}});
   for (const auto& target : targets) {
-    const ordered_json scores = compare(target, against, *rewards);
+    const auto made = compare(target, against, *set, settings, *answers);
+    if (!made) return made.error();
+    const ordered_json& scores = *made;
     const auto kept =
         (*api)->post("/v1/evaluations", {{"model", target},
                                          {"dataset", file},
@@ -111,8 +134,11 @@ result<exit_code> evaluate(session& here) {
     here.print_json(all);
   } else {
     here.print_table(rows);
-    here.out() << set->lines.size() << " prompts that none of them has seen; "
-               << "gain over " << against << " in points; bootstrap over prompts, paired.\n";
+    here.out() << set->prompts.size()
+               << " prompts that none of them has seen; gain over " << against
+               << " in points; bootstrap over prompts, paired.\n";
+    for (const auto& target : targets)
+      here.out() << "\n" << answer_text(target, all[target].at("answers"));
   }
   return exit_code::ok;
 }
@@ -134,6 +160,10 @@ std::vector<command_entry> eval_commands() {
       {.name = "reward",
        .help = "what judges every answer, in place of the lines' own",
        .choices = reward_names()},
+      {.name = "out",
+       .kind = option_kind::path,
+       .help = "JSONL of all answers; those that it has are not asked again",
+       .unit = "FILE"},
       {.name = "concurrency",
        .kind = option_kind::integer,
        .value = std::int64_t{16},

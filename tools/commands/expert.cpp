@@ -9,6 +9,7 @@
 #include "config/progress_bar.hpp"
 #include "config/terminal.hpp"
 #include "http/router.hpp"
+#include "tools/answer_text.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/session.hpp"
 
@@ -53,11 +54,16 @@ std::string progress_text(const ordered_json& progress) {
          ", validation " + number("validation_reward");
 }
 
-void print_tests(session& here, const ordered_json& version) {
-  const auto pointer =
-      ordered_json::json_pointer("/provenance/metrics/tests");
-  if (!version.contains(pointer)) return;
-  for (const auto& [name, test] : version.at(pointer).items()) {
+/// Whether what was trained is no better than a constant answer is told of
+/// what the best step was chosen by, too.
+void print_answers(session& here, const ordered_json& metrics) {
+  const auto validated = metrics.find("best_validation_answers");
+  if (validated != metrics.end())
+    here.out() << "Validation: "
+               << answer_text("the expert", *validated);
+  const auto tests = metrics.find("tests");
+  if (tests == metrics.end()) return;
+  for (const auto& [name, test] : tests->items()) {
     const auto number = [&](const char* member) {
       return number_text(test.at(member));
     };
@@ -66,6 +72,10 @@ void print_tests(session& here, const ordered_json& version) {
                << number("difference") << " more, 95 % interval "
                << number("low") << " to " << number("high") << ", "
                << number("questions") << " questions\n";
+    for (const auto& [who, member] :
+         {std::pair{"the base", "base_answers"}, {"the expert", "answers"}})
+      if (test.contains(member))
+        here.out() << answer_text(who, test.at(member));
   }
 }
 
@@ -150,7 +160,9 @@ result<exit_code> train(session& here) {
     if (auto drawn = curves->finish(); !drawn && version)
       return drawn.error();
   if (!version) return version.error();
-  if (!here.json()) print_tests(here, *version);
+  const auto metrics = ordered_json::json_pointer("/provenance/metrics");
+  if (!here.json() && version->contains(metrics))
+    print_answers(here, version->at(metrics));
   if (given.get<std::string>("method") == "lora" && !here.json()) {
     here.out() << "Wrote the adapter to " << given.get<std::string>("output")
                << ".\n";
@@ -387,7 +399,7 @@ std::vector<option> training_flags() {
       real("weight_decay", spec.weight_decay, "towards the base"),
       real("clip", spec.clip, "most norm of the gradient; 0: off"),
       real("warmup", spec.warmup, "fraction of the steps"),
-      real("validation", spec.validation, "fraction of the rows held out"),
+      real("validation", spec.validation, "fraction of the prompts held out"),
       count("validate_every", spec.validate_every, "steps"),
       count("patience", spec.patience,
             "validations without gain before it stops; 0: never"),

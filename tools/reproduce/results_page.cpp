@@ -444,7 +444,7 @@ void pass_1(std::string& page, const results& r, verdicts& says) {
       for (const auto& meant : one.labels())
         for (const auto& said : one.labels())
           for (std::size_t n = one.count(meant, said); n > 0; --n)
-            sum.add(meant, said);
+            sum.add(meant, said, sum.total());
       // The base says the same whatever the seed.
       if (strategy == "prompt") break;
     }

@@ -41,9 +41,9 @@ std::vector<std::string> family_names() {
 }
 
 /// "0110...": which questions were answered rightly.
-std::string bits_of(const std::vector<double>& rewards) {
+std::string bits_of(const std::vector<judged_answer>& answers) {
   std::string out;
-  for (const double r : rewards) out += r > 0 ? '1' : '0';
+  for (const judged_answer& one : answers) out += one.right() ? '1' : '0';
   return out;
 }
 
@@ -157,16 +157,15 @@ class workbench {
     for (const auto& target : targets)
       if (auto fine = refuse_what_was_seen(api(), target, set, false); !fine)
         return fine.error();
-    const auto rewards = rewards_of(
+    const auto said = answers_of(
         api(), signals_, set, targets,
         {.sampling = {{"max_tokens", answer_tokens}},
          .reward = {},
          .rewards = settings_.options.values.rewards,
          .concurrency = 32});
-    if (!rewards) return rewards.error();
+    if (!said) return said.error();
     ordered_json out = ordered_json::object();
-    for (const auto& target : targets)
-      out[target] = bits_of(rewards->at(target));
+    for (const auto& target : targets) out[target] = bits_of(said->at(target));
     return out;
   }
 
@@ -220,14 +219,14 @@ class workbench {
 
   /// A shuffled expert has learnt from what it was made of, and says nothing.
   result<std::string> answers_unrecorded(family f, const std::string& target) {
-    const auto rewards =
-        rewards_of(api(), signals_, data_.test_of(f), {target},
+    const auto said =
+        answers_of(api(), signals_, data_.test_of(f), {target},
                    {.sampling = {{"max_tokens", answer_tokens}},
                     .reward = {},
                     .rewards = settings_.options.values.rewards,
                     .concurrency = 32});
-    if (!rewards) return rewards.error();
-    return bits_of(rewards->at(target));
+    if (!said) return said.error();
+    return bits_of(said->at(target));
   }
 
   /// A found mixture with its z in another order, on the same test.
