@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "model/engine.hpp"
 #include "model/lora.hpp"
@@ -45,7 +46,11 @@ class device_agreement : public testing::TestWithParam<place> {
     at::manual_seed(31);
   }
 
-  void TearDown() override { RecordProperty("error", std::to_string(worst_)); }
+  void TearDown() override {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", worst_);
+    RecordProperty("error", text);
+  }
 
   double tolerance() const {
     return GetParam().dtype == "float32" ? 1e-4 : 5e-2;

@@ -153,8 +153,9 @@ struct guard final : c10::impl::DeviceGuardImplInterface {
 };
 C10_REGISTER_GUARD_IMPL(CUDA, guard);
 
-struct hooks final : at::CUDAHooksInterface {
-  explicit hooks(at::CUDAHooksArgs) {}
+// Found by this name.
+struct CUDAHooks final : at::CUDAHooksInterface {
+  explicit CUDAHooks(at::CUDAHooksArgs) {}
   void init() const override {}
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
@@ -172,7 +173,7 @@ struct hooks final : at::CUDAHooksInterface {
 };
 using at::CUDAHooksRegistry;
 using at::RegistererCUDAHooksRegistry;
-REGISTER_CUDA_HOOKS(hooks);
+REGISTER_CUDA_HOOKS(CUDAHooks);
 
 const bool allocator_is_set = [] {
   c10::SetAllocator(c10::kCUDA, &memory, 255);
