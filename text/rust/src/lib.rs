@@ -7,6 +7,7 @@ mod guard;
 mod limits;
 mod pattern;
 mod regex;
+mod special;
 mod split;
 mod stream;
 mod tokenizer;
@@ -30,12 +31,22 @@ mod ffi {
         content: &'a [u8],
     }
 
-    /// What a folder says of its template; `names` and `contents` are pairs.
+    /// A folder's template, where it has one.
     struct TemplateFiles {
         found: bool,
         source: String,
+    }
+
+    /// special.rs; `names` and `spellings` are pairs, `added` and `ids` too.
+    /// The last two are 1 for yes, 0 for no, -1 where nothing is said.
+    struct SpecialTokens {
         names: Vec<String>,
-        contents: Vec<String>,
+        spellings: Vec<String>,
+        without: Vec<String>,
+        added: Vec<String>,
+        ids: Vec<i64>,
+        adds_bos: i32,
+        adds_eos: i32,
     }
 
     extern "Rust" {
@@ -77,6 +88,10 @@ mod ffi {
             jinja_file: &[u8],
             has_jinja_file: bool,
         ) -> Result<TemplateFiles>;
+        fn read_special_tokens(
+            config: &[u8],
+            map: &[u8],
+        ) -> Result<SpecialTokens>;
         fn render_template(
             source: &[u8],
             messages: &[Message],
@@ -139,13 +154,31 @@ fn read_template(
 ) -> Outcome<ffi::TemplateFiles> {
     guard::guarded_deep(|| {
         let jinja_file = has_jinja_file.then_some(jinja_file);
-        let files = chat::config::read(config, jinja_file)?;
-        let (names, contents) = files.tokens.into_iter().unzip();
+        let source = chat::config::read(config, jinja_file)?;
         Ok(ffi::TemplateFiles {
-            found: files.source.is_some(),
-            source: files.source.unwrap_or_default(),
+            found: source.is_some(),
+            source: source.unwrap_or_default(),
+        })
+    })
+}
+
+fn read_special_tokens(
+    config: &[u8],
+    map: &[u8],
+) -> Outcome<ffi::SpecialTokens> {
+    guard::guarded_deep(|| {
+        let found = special::read(config, map)?;
+        let (names, spellings) = found.spelled.into_iter().unzip();
+        let (added, ids) = found.added.into_iter().unzip();
+        let number = |flag: Option<bool>| flag.map_or(-1, i32::from);
+        Ok(ffi::SpecialTokens {
             names,
-            contents,
+            spellings,
+            without: found.without,
+            added,
+            ids,
+            adds_bos: number(found.adds_bos),
+            adds_eos: number(found.adds_eos),
         })
     })
 }

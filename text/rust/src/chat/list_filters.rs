@@ -272,6 +272,9 @@ fn distinct<'a>(
     let mut kept = Vec::new();
     for item in items {
         let by = key.of(machine, &item)?;
+        if let Value::Map(_) = by {
+            return fail(Code::Corrupt, "chat_template: unique of dicts");
+        }
         if !contains(&mut machine.meter, &seen, &by)? {
             kept.push(item);
             keys.push(by);
