@@ -50,11 +50,11 @@ result<std::shared_ptr<language_model>> language_model::load(
     auto text = tokenizer::load(options.folder);
     if (!text) return text.error();
     model->tokenizer_ = *std::move(text);
-    auto special = special_tokens::load(options.folder);
+    const auto special = special_tokens::load(options.folder);
     if (!special) return special.error();
     join_special_tokens(model->config_, *special, *model->tokenizer_,
                         options.folder.string());
-    auto chat = chat_template::load(options.folder, *special);
+    auto chat = chat_template::load(options.folder);
     if (!chat) return chat.error();
     model->chat_template_ = *std::move(chat);
     if (model->tokenizer_->vocab_size() > model->config_.vocabulary)

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <string_view>
 #include <utility>
 
 #include "config/logging.hpp"
@@ -44,18 +43,11 @@ void add_ends(model_config& config, const std::vector<std::int32_t>& ends) {
       config.eos_tokens.push_back(end);
 }
 
-/// What one file says of special tokens: what an earlier one has said stays.
+/// What one file says of the beginning and the ends.
 void read_special_tokens(config_reader& reader, model_config& config) {
-  for (const auto* name : {"bos_token", "eos_token", "pad_token", "unk_token",
-                           "sep_token", "cls_token", "mask_token"}) {
-    const auto ids =
-        read_tokens(reader, std::string{name} + "_id", config.vocabulary);
-    if (ids.empty()) continue;
-    config.token_names.emplace(name, ids.front());
-    if (std::string_view{name} == "eos_token") add_ends(config, ids);
-    if (std::string_view{name} == "bos_token" && !config.bos_token)
-      config.bos_token = ids.front();
-  }
+  add_ends(config, read_tokens(reader, "eos_token_id", config.vocabulary));
+  const auto bos = read_tokens(reader, "bos_token_id", config.vocabulary);
+  if (!bos.empty() && !config.bos_token) config.bos_token = bos.front();
 }
 
 }  // namespace
@@ -147,7 +139,6 @@ result<model_config> read_model_config(const std::filesystem::path& folder) {
   if (reader.failure()) return *reader.failure();
   const auto others = std::exchange(config.eos_tokens, generated.eos_tokens);
   add_ends(config, others);
-  config.token_names.merge(generated.token_names);
   if (!config.bos_token) config.bos_token = generated.bos_token;
   return config;
 }

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,11 +41,7 @@ struct model_config {
   bool mlp_bias = false;
   bool tied_embeddings = false;
   std::optional<std::int32_t> bos_token;
-  /// Every token that ends a text; the first is what t2 writes itself.
   std::vector<std::int32_t> eos_tokens;
-  /// Ids by the names that templates use, such as pad_token, as far as
-  /// config.json and generation_config.json name them.
-  std::map<std::string, std::int32_t> token_names;
 
   std::int64_t parameters() const;
   /// What of a config makes the model compute what it computes, as JSON with
@@ -55,10 +50,7 @@ struct model_config {
 };
 
 /// Reads `folder`/config.json through the registry (architecture.hpp), and the
-/// special tokens of generation_config.json where it has one: its ends go
-/// before those of config.json, and both count. An id that the vocabulary does
-/// not have (-1, or too great) is left out with a warning in the log.
-/// model_tokens.hpp joins what the tokenizer's files say.
+/// end-of-sequence tokens of generation_config.json where it has one.
 result<model_config> read_model_config(const std::filesystem::path& folder);
 
 }  // namespace t2

@@ -43,20 +43,15 @@ std::optional<token_id> opening(const tokenizer& text) {
 
 }  // namespace
 
-void join_special_tokens(model_config& config, special_tokens& special,
+void join_special_tokens(model_config& config, const special_tokens& special,
                          const tokenizer& text, const std::string& folder) {
   if (const auto end = find_named(config, special, text, "eos_token", folder))
     if (std::ranges::find(config.eos_tokens, *end) == config.eos_tokens.end())
       config.eos_tokens.push_back(*end);
   if (const auto first = opening(text))
     config.bos_token = *first;
-  else if (!config.bos_token && !special.is_without("bos_token"))
+  else if (!config.bos_token)
     config.bos_token = find_named(config, special, text, "bos_token", folder);
-  for (const auto& [name, id] : config.token_names) {
-    if (special.find(name) || special.is_without(name)) continue;
-    if (const auto spelling = text.token_bytes(id); spelling)
-      special.spelled.emplace(name, *spelling);
-  }
 }
 
 }  // namespace t2

@@ -8,15 +8,13 @@
 
 namespace t2 {
 
-/// Joins what the model's files and its tokenizer's say of special tokens.
-///
-/// The ends of `config` get the tokenizer's eos_token, its beginning is the
-/// token that the tokenizer opens a text with, or else its bos_token where
-/// config.json names none. `special` gets the spelling of each token that only
-/// config.json or generation_config.json names, so that templates print it. An
-/// eos_token that the tokenizer does not have, or that is beyond the vocabulary,
-/// is left out with a warning in the log; `folder` stands in it.
-void join_special_tokens(model_config& config, special_tokens& special,
+/// Joins what the model's files and its tokenizer's say of special tokens: the
+/// ends of `config` get the tokenizer's eos_token, its beginning is the token
+/// that the tokenizer opens a text with, or else its bos_token where
+/// config.json names none. A token that the tokenizer does not have, or that is
+/// beyond the vocabulary, is left out with a warning in the log; `folder`
+/// stands in it.
+void join_special_tokens(model_config& config, const special_tokens& special,
                          const tokenizer& text, const std::string& folder);
 
 }  // namespace t2

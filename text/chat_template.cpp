@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "text/bridge.hpp"
+#include "text/special_tokens.hpp"
 
 namespace t2 {
 
@@ -26,11 +27,6 @@ result<std::optional<chat_template>> chat_template::load(
     const std::filesystem::path& folder) {
   const auto tokens = special_tokens::load(folder);
   if (!tokens) return tokens.error();
-  return load(folder, *tokens);
-}
-
-result<std::optional<chat_template>> chat_template::load(
-    const std::filesystem::path& folder, const special_tokens& tokens) {
   auto config = read_file(folder / "tokenizer_config.json", max_file_bytes);
   if (!config) return config.error();
   auto jinja = read_file(folder / "chat_template.jinja", max_file_bytes);
@@ -43,7 +39,7 @@ result<std::optional<chat_template>> chat_template::load(
         if (!files.found) return std::nullopt;
         chat_template made;
         made.source_ = string_of(files.source);
-        made.tokens_.assign(tokens.spelled.begin(), tokens.spelled.end());
+        made.tokens_.assign(tokens->spelled.begin(), tokens->spelled.end());
         return made;
       });
   if (!loaded)

@@ -11,7 +11,6 @@
 
 #include "config/chat_message.hpp"
 #include "config/result.hpp"
-#include "text/special_tokens.hpp"
 
 namespace t2 {
 
@@ -38,10 +37,6 @@ class chat_template {
   /// not parse is ec::corrupt.
   static result<std::optional<chat_template>> load(
       const std::filesystem::path& folder);
-
-  /// The same, printing `tokens` where it asks for bos_token and the like.
-  static result<std::optional<chat_template>> load(
-      const std::filesystem::path& folder, const special_tokens& tokens);
 
   /// The conversation as text. `add_generation_prompt` opens the assistant's
   /// turn. A conversation that the template itself refuses (raise_exception)

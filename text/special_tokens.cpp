@@ -1,6 +1,6 @@
 #include "text/special_tokens.hpp"
 
-#include <algorithm>
+#include <array>
 
 #include "text/bridge.hpp"
 
@@ -11,34 +11,47 @@ using namespace text_bridge;
 namespace {
 
 constexpr std::uint64_t max_file_bytes = 16 << 20;
+constexpr std::int64_t max_id = std::int64_t{1} << 31;
 
-std::optional<bool> flag_of(std::int32_t number) {
-  return number < 0 ? std::nullopt : std::optional(number == 1);
+/// Spells what only has an id. Ids that the tokenizer does not have, and
+/// tokens that are no text, name nothing.
+void spell(const text_rust::SpecialTokens& found, const tokenizer& text,
+           special_tokens& tokens) {
+  for (std::size_t i = 0; i < found.numbered.size(); ++i) {
+    const auto id = found.numbers[i];
+    if (id < 0 || id >= max_id) continue;
+    const auto spelling = text.token_bytes(static_cast<token_id>(id));
+    if (spelling && !spelling->empty() && spelling->find('\0') ==
+                                               std::string::npos)
+      tokens.spelled.emplace(string_of(found.numbered[i]), *spelling);
+  }
 }
 
 }  // namespace
 
 result<special_tokens> special_tokens::load(
     const std::filesystem::path& folder) {
-  const auto config = read_file(folder / "tokenizer_config.json",
-                                max_file_bytes);
-  if (!config) return config.error();
-  const auto map = read_file(folder / "special_tokens_map.json",
-                             max_file_bytes);
-  if (!map) return map.error();
+  std::array<std::string, 4> files;
+  const std::array names{"tokenizer_config.json", "special_tokens_map.json",
+                         "config.json", "generation_config.json"};
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto bytes = read_file(folder / names[i], max_file_bytes);
+    if (!bytes) return bytes.error();
+    files[i] = (*bytes).value_or("");
+  }
   auto loaded = attempt<special_tokens>([&] {
     const auto found = text_rust::read_special_tokens(
-        bytes_of(config->value_or("")), bytes_of(map->value_or("")));
+        bytes_of(files[0]), bytes_of(files[1]), bytes_of(files[2]),
+        bytes_of(files[3]));
     special_tokens tokens;
     for (std::size_t i = 0; i < found.names.size(); ++i)
       tokens.spelled.emplace(string_of(found.names[i]),
                              string_of(found.spellings[i]));
-    for (const auto& name : found.without)
-      tokens.without.push_back(string_of(name));
     for (std::size_t i = 0; i < found.added.size(); ++i)
       tokens.added.emplace(string_of(found.added[i]), found.ids[i]);
-    tokens.adds_bos = flag_of(found.adds_bos);
-    tokens.adds_eos = flag_of(found.adds_eos);
+    if (!found.numbered.empty())
+      if (const auto text = tokenizer::load(folder); text)
+        spell(found, **text, tokens);
     return tokens;
   });
   if (!loaded)
@@ -50,10 +63,6 @@ result<special_tokens> special_tokens::load(
 const std::string* special_tokens::find(const std::string& name) const {
   const auto at = spelled.find(name);
   return at == spelled.end() ? nullptr : &at->second;
-}
-
-bool special_tokens::is_without(std::string_view name) const {
-  return std::ranges::find(without, name) != without.end();
 }
 
 }  // namespace t2

@@ -37,16 +37,15 @@ mod ffi {
         source: String,
     }
 
-    /// special.rs; `names` and `spellings` are pairs, `added` and `ids` too.
-    /// The last two are 1 for yes, 0 for no, -1 where nothing is said.
+    /// special.rs, pair by pair: names and spellings, names and ids, added
+    /// tokens and ids.
     struct SpecialTokens {
         names: Vec<String>,
         spellings: Vec<String>,
-        without: Vec<String>,
+        numbered: Vec<String>,
+        numbers: Vec<i64>,
         added: Vec<String>,
         ids: Vec<i64>,
-        adds_bos: i32,
-        adds_eos: i32,
     }
 
     extern "Rust" {
@@ -91,6 +90,8 @@ mod ffi {
         fn read_special_tokens(
             config: &[u8],
             map: &[u8],
+            model: &[u8],
+            generation: &[u8],
         ) -> Result<SpecialTokens>;
         fn render_template(
             source: &[u8],
@@ -165,20 +166,21 @@ fn read_template(
 fn read_special_tokens(
     config: &[u8],
     map: &[u8],
+    model: &[u8],
+    generation: &[u8],
 ) -> Outcome<ffi::SpecialTokens> {
     guard::guarded_deep(|| {
-        let found = special::read(config, map)?;
+        let found = special::read(config, map, model, generation)?;
         let (names, spellings) = found.spelled.into_iter().unzip();
+        let (numbered, numbers) = found.numbered.into_iter().unzip();
         let (added, ids) = found.added.into_iter().unzip();
-        let number = |flag: Option<bool>| flag.map_or(-1, i32::from);
         Ok(ffi::SpecialTokens {
             names,
             spellings,
-            without: found.without,
+            numbered,
+            numbers,
             added,
             ids,
-            adds_bos: number(found.adds_bos),
-            adds_eos: number(found.adds_eos),
         })
     })
 }

@@ -1,5 +1,6 @@
-//! What tokenizer_config.json and special_tokens_map.json call the special
-//! tokens.
+//! What a folder's files call the special tokens: tokenizer_config.json and
+//! special_tokens_map.json spell them, config.json and generation_config.json
+//! have ids.
 
 use crate::chat::config::object;
 use crate::failure::Outcome;
@@ -8,17 +9,19 @@ use serde_json::{Map, Value};
 pub struct Special {
     /// Name and spelling, such as bos_token and <s>.
     pub spelled: Vec<(String, String)>,
-    /// Names of which the tokenizer says that it has none.
-    pub without: Vec<String>,
+    /// Name and id of those that no file spells.
+    pub numbered: Vec<(String, i64)>,
     /// Spelling and id, of added_tokens_decoder.
     pub added: Vec<(String, i64)>,
-    /// add_bos_token and add_eos_token, where the file has them.
-    pub adds_bos: Option<bool>,
-    pub adds_eos: Option<bool>,
 }
 
 /// Empty bytes: there is no such file.
-pub fn read(config: &[u8], map: &[u8]) -> Outcome<Special> {
+pub fn read(
+    config: &[u8],
+    map: &[u8],
+    model: &[u8],
+    generation: &[u8],
+) -> Outcome<Special> {
     let config = object("tokenizer_config.json", config)?;
     let map = object("special_tokens_map.json", map)?;
     // As in transformers: the map is the older file, and decides beside a
@@ -36,12 +39,31 @@ pub fn read(config: &[u8], map: &[u8]) -> Outcome<Special> {
             collect(more, &mut spelled);
         }
     }
-    let adds = |name: &str| config.get(name).and_then(Value::as_bool);
-    let adds_bos = adds("add_bos_token");
-    let mut without = Vec::new();
+    let model = object("config.json", model)?;
+    let generation = object("generation_config.json", generation)?;
+    let empty = Map::new();
+    let inner = model.get("text_config").and_then(Value::as_object);
+    let mut numbered = Vec::new();
+    for source in [&model, inner.unwrap_or(&empty), &generation] {
+        for (key, value) in source {
+            let Some(name) = key.strip_suffix("_id") else {
+                continue;
+            };
+            let known = spelled.iter().any(|(known, _)| known == name)
+                || numbered.iter().any(|(known, _)| known == name);
+            let first = value.get(0).unwrap_or(value);
+            if let (true, false, Some(id)) =
+                (name.ends_with("_token"), known, first.as_i64())
+            {
+                numbered.push((name.to_string(), id));
+            }
+        }
+    }
+    // Whether a text gets one is the post-processor's business alone, as in
+    // transformers; but null and false together say that there is none.
     let null = config.get("bos_token").is_some_and(Value::is_null);
-    if null && adds_bos == Some(false) {
-        without.push("bos_token".to_string());
+    if null && config.get("add_bos_token") == Some(&Value::Bool(false)) {
+        numbered.retain(|(name, _)| name != "bos_token");
     }
     let mut added = Vec::new();
     if let Some(Value::Object(decoder)) = config.get("added_tokens_decoder") {
@@ -53,10 +75,8 @@ pub fn read(config: &[u8], map: &[u8]) -> Outcome<Special> {
     }
     Ok(Special {
         spelled,
-        without,
+        numbered,
         added,
-        adds_bos,
-        adds_eos: adds("add_eos_token"),
     })
 }
 
