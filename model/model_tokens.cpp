@@ -54,4 +54,23 @@ void join_special_tokens(model_config& config, const special_tokens& special,
     config.bos_token = find_named(config, special, text, "bos_token", folder);
 }
 
+result<void> check_vocabulary(const model_config& config, const tokenizer& text,
+                              const std::string& file) {
+  std::string beyond;
+  for (auto id = config.vocabulary; id < text.vocab_size(); ++id) {
+    const auto token = static_cast<token_id>(id);
+    const auto spelling = text.token_bytes(token);
+    if (!spelling || (!spelling->empty() && !text.is_special(token)))
+      return error{ec::incompatible,
+                   file + ": expected at most " +
+                       std::to_string(config.vocabulary) +
+                       " tokens (config.json's vocab_size), found " +
+                       std::to_string(text.vocab_size())};
+    beyond += " " + *spelling;
+  }
+  if (!beyond.empty())
+    log(log_level::warn, file + ": not of the model's vocabulary:" + beyond);
+  return {};
+}
+
 }  // namespace t2

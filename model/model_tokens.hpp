@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "config/result.hpp"
 #include "model/model_config.hpp"
 #include "text/special_tokens.hpp"
 #include "text/tokenizer.hpp"
@@ -16,5 +17,11 @@ namespace t2 {
 /// stands in it.
 void join_special_tokens(model_config& config, const special_tokens& special,
                          const tokenizer& text, const std::string& folder);
+
+/// Whether the tokenizer's tokens are the model's: at most vocab_size of them,
+/// but for special tokens that were added (a [PAD]), which no prompt may have
+/// and a warning names. Else ec::incompatible; `file` stands in it.
+result<void> check_vocabulary(const model_config& config, const tokenizer& text,
+                              const std::string& file);
 
 }  // namespace t2

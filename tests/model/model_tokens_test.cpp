@@ -159,6 +159,33 @@ TEST_F(model_tokens_file, are_printed_by_templates_by_their_ids_if_need_be) {
   EXPECT_EQ(printed(), "|<|im_end|>|</s>");
 }
 
+TEST_F(model_tokens_file, beyond_the_vocabulary_are_special_or_not_the_models) {
+  put_tokenizer(false);
+  const auto text = *tokenizer::load(folder);
+  model_config config;
+  // a and b have the ids 3 and 4, <|im_end|> has 2.
+  config.vocabulary = 5;
+  EXPECT_TRUE(check_vocabulary(config, *text, "tokenizer.json"));
+  config.vocabulary = 4;
+  const auto refused = check_vocabulary(config, *text, "tokenizer.json");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ec::incompatible);
+  EXPECT_EQ(refused.error().message,
+            "tokenizer.json: expected at most 4 tokens (config.json's "
+            "vocab_size), found 5");
+
+  std::ifstream in{folder / "tokenizer.json"};
+  auto padded = json::parse(in);
+  padded["added_tokens"].push_back(padded["added_tokens"][0]);
+  padded["added_tokens"].back()["id"] = 5;
+  padded["added_tokens"].back()["content"] = "[PAD]";
+  put("tokenizer.json", padded);
+  const auto more = *tokenizer::load(folder);
+  ASSERT_EQ(more->vocab_size(), 6);
+  config.vocabulary = 5;
+  EXPECT_TRUE(check_vocabulary(config, *more, "tokenizer.json"));
+}
+
 TEST_F(model_tokens_file, are_no_part_of_the_canonical_config) {
   put_tokenizer(true);
   const auto plain = joined(json::object()).canonical_json();
