@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "model/neutral_settings.hpp"
+
 namespace t2 {
 namespace {
 
@@ -20,47 +22,66 @@ constexpr std::int64_t max_head_dim = 1 << 12;
 constexpr std::int64_t max_layers = 1 << 12;
 constexpr std::int64_t max_positions = std::int64_t{1} << 31;
 
-void read_rope_type(config_reader& rope, model_config& config) {
-  const auto type = rope.text("rope_type", rope.text("type", "default"));
-  if (type == "llama3") {
-    llama3_rope_scaling scaling;
-    scaling.factor = rope.number("factor", 1, 1e6);
-    scaling.low_frequency_factor = rope.number("low_freq_factor", 1e-6, 1e6);
-    scaling.high_frequency_factor = rope.number("high_freq_factor", 1e-6, 1e6);
-    scaling.original_max_positions =
-        rope.integer("original_max_position_embeddings", 1, max_positions);
-    if (scaling.high_frequency_factor <= scaling.low_frequency_factor)
-      rope.refuse("high_freq_factor", "a number above low_freq_factor",
-                  rope.found("high_freq_factor"));
-    config.rope_scaling = scaling;
-  } else if (type != "default") {
+/// The rope settings of transformers: rope_scaling unless it is empty, else
+/// rope_parameters; never both.
+const char* rope_settings(config_reader& json) {
+  const auto* scaling = json.object("rope_scaling");
+  return scaling && !scaling->empty() ? "rope_scaling" : "rope_parameters";
+}
+
+void read_llama3(config_reader& json, config_reader& rope,
+                 model_config& config) {
+  llama3_rope_scaling scaling;
+  scaling.factor = rope.number("factor", 1, 1e6);
+  scaling.low_frequency_factor = rope.number("low_freq_factor", 1e-6, 1e6);
+  scaling.high_frequency_factor = rope.number("high_freq_factor", 1e-6, 1e6);
+  // One beside the settings goes before one within them.
+  constexpr auto* original = "original_max_position_embeddings";
+  auto& where = json.has(original) ? json : rope;
+  scaling.original_max_positions =
+      where.integer(original, 1, max_positions, config.max_positions);
+  if (scaling.high_frequency_factor <= scaling.low_frequency_factor)
+    rope.refuse("high_freq_factor", "a number above low_freq_factor",
+                rope.found("high_freq_factor"));
+  config.rope_scaling = scaling;
+}
+
+void read_rope_type(config_reader& json, config_reader& rope,
+                    model_config& config) {
+  const auto* key = rope.names("rope_type") ? "rope_type" : "type";
+  if (rope.names(key) && !rope.has(key))
+    rope.refuse(key, "default or llama3", "null");
+  const auto type = rope.text(key, "default");
+  if (type == "llama3")
+    read_llama3(json, rope, config);
+  else if (type != "default")
     rope.refuse("rope_type", "default or llama3", "\"" + type + "\"");
-  }
   if (rope.number("partial_rotary_factor", 0, 1, 1) != 1)
     rope.refuse("partial_rotary_factor", "1",
                 rope.found("partial_rotary_factor"));
 }
 
 /// Older files: rope_theta and rope_scaling. Newer ones: rope_parameters,
-/// which holds both.
+/// which holds both. What a file says twice is read as transformers reads it
+/// (tests/model/make_config_cases.py).
 void read_rope(config_reader& json, model_config& config) {
   constexpr double default_theta = 10000;
-  config.rope_theta = json.number("rope_theta", 1, 1e12, default_theta);
-  if (json.number("partial_rotary_factor", 0, 1, 1) != 1)
-    json.refuse("partial_rotary_factor", "1",
-                json.found("partial_rotary_factor"));
-  if (json.boolean("rope_interleaved", false))
-    json.refuse("rope_interleaved", "false", "true");
-  for (const auto* key : {"rope_scaling", "rope_parameters"}) {
-    const auto* nested = json.object(key);
-    if (!nested) continue;
-    config_reader rope{*nested, json.file() + ": " + key};
-    config.rope_theta =
-        rope.number("rope_theta", 1, 1e12, config.rope_theta);
-    config.rope_scaling.reset();
-    read_rope_type(rope, config);
-    json.adopt(rope);
-  }
+  const nlohmann::json nothing = nlohmann::json::object();
+  const std::string key = rope_settings(json);
+  const auto* settings = json.object(key);
+  config_reader rope{settings ? *settings : nothing, json.file() + ": " + key};
+  if (settings)
+    for (const auto& [name, value] : settings->items())
+      if (value.is_object())
+        rope.refuse(name, "a number or a text (t2 has one rotary embedding "
+                          "for all layers)",
+                    "an object");
+  auto& theta = rope.names("rope_theta") ? rope : json;
+  if (theta.names("rope_theta") && !theta.has("rope_theta"))
+    theta.refuse("rope_theta", "a number", "null");
+  config.rope_theta = theta.number("rope_theta", 1, 1e12, default_theta);
+  read_rope_type(json, rope, config);
+  json.adopt(rope);
 }
 
 void read_heads(config_reader& json, model_config& config,
@@ -103,6 +124,26 @@ std::string known_architectures() {
   return names;
 }
 
+layer_kind read_layer_types(config_reader& json, const model_config& config) {
+  constexpr auto* key = "layer_types";
+  const auto* types = json.value(key);
+  if (!types) return layer_kind::unsaid;
+  if (!types->is_array() ||
+      static_cast<std::int64_t>(types->size()) != config.layers) {
+    json.refuse(key, "a list of num_hidden_layers = " +
+                         std::to_string(config.layers) + " kinds",
+                json.found(key));
+    return layer_kind::unsaid;
+  }
+  const auto& first = types->front();
+  for (const auto& type : *types)
+    if (type != first ||
+        (type != "full_attention" && type != "sliding_attention"))
+      json.refuse(key, "full_attention or sliding_attention for all layers",
+                  json.found(key));
+  return first == "full_attention" ? layer_kind::full : layer_kind::sliding;
+}
+
 void read_decoder(config_reader& json, model_config& config,
                   decoder_defaults defaults) {
   config.vocabulary = json.integer("vocab_size", 1, max_vocabulary);
@@ -115,8 +156,10 @@ void read_decoder(config_reader& json, model_config& config,
   config.norm_epsilon = json.number("rms_norm_eps", 0, 1, 1e-6);
   config.tied_embeddings = json.boolean("tie_word_embeddings", false);
   read_rope(json, config);
-  if (const auto act = json.text("hidden_act", "silu"); act != "silu")
-    json.refuse("hidden_act", "\"silu\"", json.found("hidden_act"));
+  for (const auto* key : {"hidden_act", "hidden_activation"})
+    if (const auto act = json.text(key, "silu"); act != "silu" && act != "swish")
+      json.refuse(key, "\"silu\"", json.found(key));
+  refuse_other_numbers(json, config);
   if (json.has("quantization_config"))
     json.refuse("quantization_config", "none (float32, bfloat16 or float16 "
                                        "weights)",

@@ -34,6 +34,13 @@ struct decoder_defaults {
   std::int64_t kv_heads = 0;
 };
 
+/// What `layer_types` says of the layers' attention.
+enum class layer_kind { unsaid, full, sliding };
+
+/// All layers are of one kind here; a mixture, other kinds, or another number
+/// than num_hidden_layers is refused.
+layer_kind read_layer_types(config_reader& json, const model_config& config);
+
 /// Reads what all these decoders share: sizes, heads, norm, rotary embedding,
 /// activation, tied embeddings. Biases and windows are left to the caller.
 void read_decoder(config_reader& json, model_config& config,

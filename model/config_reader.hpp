@@ -37,6 +37,9 @@ class config_reader {
   /// A nested object, read by another reader; null where there is none.
   const nlohmann::json* object(std::string_view key);
 
+  /// The value as it stands; null where it is null or not there.
+  const nlohmann::json* value(std::string_view key) const;
+
   /// Keeps `file: key: expected ..., found ...` unless an error is kept.
   void refuse(std::string_view key, const std::string& expected,
               const std::string& found);
@@ -48,8 +51,6 @@ class config_reader {
   const std::optional<error>& failure() const { return failure_; }
 
  private:
-  const nlohmann::json* value(std::string_view key) const;
-
   const nlohmann::json& json_;
   std::string file_;
   std::optional<error> failure_;

@@ -2,11 +2,13 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <exception>
 
 #include "config/first_line.hpp"
 #include "model/device.hpp"
 #include "model/fingerprint.hpp"
+#include "model/model_tokens.hpp"
 #include "model/transformer.hpp"
 
 namespace t2 {
@@ -23,6 +25,22 @@ result<c10::ScalarType> parse_dtype(const std::string& text,
                    text + "'"};
 }
 
+/// One head is taken for both, so a file that has another must not load.
+result<void> check_tied_head(const model_config& config,
+                             const checkpoint& weights) {
+  const auto head = weights.view("lm_head.weight");
+  if (!config.tied_embeddings || !head) return {};
+  const auto embeddings = weights.view("model.embed_tokens.weight");
+  if (!embeddings) return embeddings.error();
+  if (head->dtype == embeddings->dtype && head->shape == embeddings->shape &&
+      std::ranges::equal(head->bytes, embeddings->bytes))
+    return {};
+  return error{ec::incompatible,
+               head->file.string() +
+                   ": tensor 'lm_head.weight': expected the embeddings "
+                   "(tie_word_embeddings is true), found other values"};
+}
+
 }  // namespace
 
 language_model::language_model(model_config config, checkpoint weights)
@@ -37,6 +55,8 @@ result<std::shared_ptr<language_model>> language_model::load(
   if (!config) return config.error();
   auto weights = checkpoint::open(options.folder);
   if (!weights) return weights.error();
+  if (auto tied = check_tied_head(*config, *weights); !tied)
+    return tied.error();
   auto model = std::shared_ptr<language_model>(
       new language_model{*std::move(config), *std::move(weights)});
   model->name_ = std::filesystem::weakly_canonical(options.folder).filename();
@@ -52,16 +72,18 @@ result<std::shared_ptr<language_model>> language_model::load(
     auto text = tokenizer::load(options.folder);
     if (!text) return text.error();
     model->tokenizer_ = *std::move(text);
+    const auto special = special_tokens::load(options.folder);
+    if (!special) return special.error();
+    join_special_tokens(model->config_, *special, *model->tokenizer_,
+                        options.folder.string());
     auto chat = chat_template::load(options.folder);
     if (!chat) return chat.error();
     model->chat_template_ = *std::move(chat);
-    if (model->tokenizer_->vocab_size() > model->config_.vocabulary)
-      return error{ec::incompatible,
-                   (options.folder / "tokenizer.json").string() +
-                       ": expected at most " +
-                       std::to_string(model->config_.vocabulary) +
-                       " tokens (config.json's vocab_size), found " +
-                       std::to_string(model->tokenizer_->vocab_size())};
+    if (auto fits = check_vocabulary(
+            model->config_, *model->tokenizer_,
+            (options.folder / "tokenizer.json").string());
+        !fits)
+      return fits.error();
   }
   auto fingerprint = fingerprint_base(model->checkpoint_, model->config_,
                                       options.svd_cache);

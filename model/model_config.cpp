@@ -1,9 +1,10 @@
 #include "model/model_config.hpp"
 
-#include <limits>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "config/logging.hpp"
 #include "model/architecture.hpp"
 #include "model/config_reader.hpp"
 #include "model/json_file.hpp"
@@ -13,40 +14,40 @@ namespace {
 
 /// `key` as a token id, a list of them, or nothing.
 std::vector<std::int32_t> read_tokens(config_reader& reader,
-                                      const nlohmann::json& json,
-                                      const char* key,
+                                      const std::string& key,
                                       std::int64_t vocabulary) {
   std::vector<std::int32_t> tokens;
-  if (!reader.has(key)) return tokens;
-  const auto& value = json.at(key);
-  const auto list = value.is_array() ? value : nlohmann::json::array({value});
+  const auto* value = reader.value(key);
+  if (!value) return tokens;
+  const auto list = value->is_array() ? *value : nlohmann::json::array({*value});
   for (const auto& item : list) {
-    if (!item.is_number_unsigned() ||
-        item.get<std::uint64_t>() >= static_cast<std::uint64_t>(vocabulary)) {
-      reader.refuse(key,
-                    "token ids below vocab_size = " +
-                        std::to_string(vocabulary),
-                    reader.found(key));
+    if (!item.is_number_integer()) {
+      reader.refuse(key, "a token id or a list of them", reader.found(key));
       return {};
     }
-    tokens.push_back(item.get<std::int32_t>());
+    // Unsigned numbers beyond 63 bits turn negative: not ids either.
+    const auto id = item.get<std::int64_t>();
+    if (id >= 0 && id < vocabulary)
+      tokens.push_back(static_cast<std::int32_t>(id));
+    else
+      log(log_level::warn, reader.file() + ": " + key + ": " + item.dump() +
+                               " is left out: not a token below vocab_size = " +
+                               std::to_string(vocabulary));
   }
   return tokens;
 }
 
-/// generation_config.json's tokens, where it has them, count.
-result<void> read_generation_config(const std::filesystem::path& path,
-                                    model_config& config) {
-  const auto json = read_json_file(path);
-  if (!json) {
-    if (json.error().code == ec::not_found) return {};
-    return json.error();
-  }
-  config_reader reader{*json, path.string()};
-  auto eos = read_tokens(reader, *json, "eos_token_id", config.vocabulary);
-  if (reader.failure()) return *reader.failure();
-  if (!eos.empty()) config.eos_tokens = std::move(eos);
-  return {};
+void add_ends(model_config& config, const std::vector<std::int32_t>& ends) {
+  for (const auto end : ends)
+    if (std::ranges::find(config.eos_tokens, end) == config.eos_tokens.end())
+      config.eos_tokens.push_back(end);
+}
+
+/// What one file says of the beginning and the ends.
+void read_special_tokens(config_reader& reader, model_config& config) {
+  add_ends(config, read_tokens(reader, "eos_token_id", config.vocabulary));
+  const auto bos = read_tokens(reader, "bos_token_id", config.vocabulary);
+  if (!bos.empty() && !config.bos_token) config.bos_token = bos.front();
 }
 
 }  // namespace
@@ -116,16 +117,29 @@ result<model_config> read_model_config(const std::filesystem::path& folder) {
   found->read(reader, config);
   // Checked before the tokens: those are compared with the vocabulary.
   if (reader.failure()) return *reader.failure();
-  const auto bos = read_tokens(reader, *json, "bos_token_id",
-                               config.vocabulary);
-  if (!bos.empty()) config.bos_token = bos.front();
-  config.eos_tokens =
-      read_tokens(reader, *json, "eos_token_id", config.vocabulary);
+  // The order of the ends is a promise: the first closes what t2 scores and
+  // trains on.
+  const auto generation_path = folder / "generation_config.json";
+  const auto generation = read_json_file(generation_path);
+  if (!generation && generation.error().code != ec::not_found)
+    return generation.error();
+  model_config generated = config;
+  if (generation) {
+    config_reader ends{*generation, generation_path.string()};
+    read_special_tokens(ends, generated);
+    reader.adopt(ends);
+  }
+  read_special_tokens(reader, config);
+  if (const auto* nested = reader.value("text_config");
+      nested && nested->is_object()) {
+    config_reader inner{*nested, path.string() + ": text_config"};
+    read_special_tokens(inner, config);
+    reader.adopt(inner);
+  }
   if (reader.failure()) return *reader.failure();
-  if (auto done =
-          read_generation_config(folder / "generation_config.json", config);
-      !done)
-    return done.error();
+  const auto others = std::exchange(config.eos_tokens, generated.eos_tokens);
+  add_ends(config, others);
+  if (!config.bos_token) config.bos_token = generated.bos_token;
   return config;
 }
 

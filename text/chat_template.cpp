@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "text/bridge.hpp"
+#include "text/special_tokens.hpp"
 
 namespace t2 {
 
@@ -24,6 +25,8 @@ std::int64_t local_seconds(chat_template::clock::time_point now) {
 
 result<std::optional<chat_template>> chat_template::load(
     const std::filesystem::path& folder) {
+  const auto tokens = special_tokens::load(folder);
+  if (!tokens) return tokens.error();
   auto config = read_file(folder / "tokenizer_config.json", max_file_bytes);
   if (!config) return config.error();
   auto jinja = read_file(folder / "chat_template.jinja", max_file_bytes);
@@ -36,9 +39,7 @@ result<std::optional<chat_template>> chat_template::load(
         if (!files.found) return std::nullopt;
         chat_template made;
         made.source_ = string_of(files.source);
-        for (std::size_t i = 0; i < files.names.size(); ++i)
-          made.tokens_.emplace_back(string_of(files.names[i]),
-                                    string_of(files.contents[i]));
+        made.tokens_.assign(tokens->spelled.begin(), tokens->spelled.end());
         return made;
       });
   if (!loaded)

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -81,6 +82,126 @@ TEST(model_config, reads_the_configs_of_published_models) {
   EXPECT_FALSE(smol.rope_scaling);
 }
 
+/// Settings of other decoders, with a value that changes what is computed and
+/// one that does not: x * 1, no cap, scores divided by the root of head_dim = 8.
+TEST_F(model_config_file, refuses_settings_that_t2_does_not_compute) {
+  const auto root = 1 / std::sqrt(8.0);
+  const struct {
+    const char* key;
+    json other, neutral;
+  } cases[]{
+      {"attn_logit_softcapping", 50.0, nullptr},
+      {"final_logit_softcapping", 30.0, nullptr},
+      {"attention_multiplier", 0.0078125, root},
+      {"query_pre_attn_scalar", 256, 8},
+      {"embedding_multiplier", 12.0, 1.0},
+      {"residual_multiplier", 0.22, 1},
+      {"logits_scaling", 8.0, 1.0},
+      {"logit_scale", 0.0625, 1},
+      {"scale_emb", 12, 1},
+      {"scale_depth", 1.4, std::sqrt(2.0)},
+      {"dim_model_base", 256, 64},
+      {"use_qk_norm", true, false},
+      {"num_local_experts", 8, 0},
+      {"is_causal", false, true},
+      {"partial_rotary_factor", 0.5, 1.0},
+      {"rope_interleaved", true, false},
+      {"hidden_activation", "gelu_pytorch_tanh", "silu"},
+      {"no_rope_layers", {1, 0}, {1, 1}},
+      {"per_layer_config", {{"0", {{"head_dim", 4}}}}, nullptr},
+      {"compression_config", {{"format", "pack"}}, nullptr},
+      {"pruned_heads", {{"0", {1}}}, json::object()},
+  };
+  for (const auto* type : {"llama", "mistral", "qwen2"})
+    for (const auto& [key, other, neutral] : cases) {
+      EXPECT_TRUE(refused(with(small(type), {{key, other}}))
+                      .starts_with(std::string{"config.json: "} + key +
+                                   ": expected "))
+          << key << ": " << refused(with(small(type), {{key, other}}));
+      EXPECT_EQ(refused(with(small(type), {{key, neutral}})), "accepted")
+          << key;
+    }
+  EXPECT_EQ(refused(with(small(), {{"attn_logit_softcapping", 50.0}})),
+            "config.json: attn_logit_softcapping: expected none (t2 does not "
+            "compute it), found 50.0");
+  EXPECT_EQ(refused(with(small(), {{"logits_scaling", 8}})),
+            "config.json: logits_scaling: expected 1.0 (t2 computes no "
+            "other), found 8");
+}
+
+/// config_cases.json holds configs that say things twice or leave them out,
+/// and what transformers reads; make_config_cases.py wrote it.
+TEST_F(model_config_file, says_what_it_says_to_transformers) {
+  std::ifstream in(tests::source_folder() / "tests/model/config_cases.json");
+  const auto file = json::parse(in);
+  ASSERT_GE(file.size(), 400u);
+  int compared = 0;
+  for (std::size_t i = 1; i < file.size(); ++i) {
+    auto config = file[0];
+    config.merge_patch(file[i][0]);
+    for (auto& value : config)
+      if (value == json{nullptr}) value = nullptr;
+    const auto& expected = file[i][1];
+    const bool may_refuse = file[i][2];
+    const auto found = read(config);
+    const bool is_mixed = expected.is_object() && expected["window"] == "mixed";
+    if (expected.is_null() || is_mixed) {
+      EXPECT_FALSE(found) << config;
+      continue;
+    }
+    if (!found) {
+      EXPECT_TRUE(may_refuse) << config << "\n" << found.error().message;
+      continue;
+    }
+    ++compared;
+    json scaling, window;
+    if (found->rope_scaling)
+      scaling = {found->rope_scaling->factor,
+                 found->rope_scaling->low_frequency_factor,
+                 found->rope_scaling->high_frequency_factor,
+                 found->rope_scaling->original_max_positions};
+    if (found->sliding_window) window = *found->sliding_window;
+    EXPECT_EQ((json{{"theta", found->rope_theta},
+                    {"scaling", scaling},
+                    {"window", window},
+                    {"kv_heads", found->kv_heads},
+                    {"head_dim", found->head_dim},
+                    {"biases",
+                     {found->query_key_value_bias, found->output_bias,
+                      found->mlp_bias}}}),
+              expected)
+        << config;
+  }
+  EXPECT_GE(compared, 350);
+}
+
+TEST_F(model_config_file, joins_the_ends_that_the_files_name) {
+  const auto ends = [&](const json& changes, const std::string& generation) {
+    std::ofstream{folder / "generation_config.json"} << generation;
+    const auto found = read(with(small(), changes));
+    EXPECT_TRUE(found) << found.error().message;
+    return found ? found->eos_tokens : std::vector<std::int32_t>{};
+  };
+  using list = std::vector<std::int32_t>;
+  EXPECT_EQ(ends({{"eos_token_id", 2}}, R"({"eos_token_id": [7, 2, 9]})"),
+            (list{7, 2, 9}));
+  EXPECT_EQ(ends({{"eos_token_id", {2, 3}}}, R"({"eos_token_id": 7})"),
+            (list{7, 2, 3}));
+  EXPECT_EQ(ends({{"eos_token_id", nullptr}}, R"({"eos_token_id": 7})"),
+            list{7});
+  EXPECT_EQ(ends({{"eos_token_id", 2}}, R"({"eos_token_id": null})"), list{2});
+  EXPECT_EQ(ends(json::object(), "{}"), list{});
+  EXPECT_EQ(ends({{"text_config", {{"eos_token_id", 5}}}}, "{}"), list{5});
+  // Ids that the vocabulary of 100 does not have end nothing, least of all
+  // the load.
+  EXPECT_EQ(ends({{"eos_token_id", -1}}, R"({"eos_token_id": [4, 128009]})"),
+            list{4});
+  EXPECT_EQ(ends({{"eos_token_id", 100},
+                  {"bos_token_id", 18446744073709551615u}},
+                 "{}"),
+            list{});
+}
+
 TEST(model_config, lets_the_generation_config_name_the_ends) {
   EXPECT_EQ(asset("stories260k-hf").eos_tokens,
             (std::vector<std::int32_t>{2, 1}));
@@ -136,13 +257,19 @@ TEST_F(model_config_file, with_absurd_values_is_refused_by_key) {
       {{{"rope_scaling", {{"rope_type", "llama3"}}}},
        "rope_scaling: factor: expected a number within 1 .. 1e+06, found "
        "none"},
+      {{{"rope_theta", nullptr}},
+       "rope_theta: expected a number, found null"},
+      {{{"rope_parameters",
+         {{"full_attention", {{"rope_theta", 10000}}},
+          {"sliding_attention", {{"rope_theta", 5000}}}}}},
+       "rope_parameters: full_attention: expected a number or a text (t2 has "
+       "one rotary embedding for all layers), found an object"},
       {{{"rope_scaling", "llama3"}},
        "rope_scaling: expected an object, found \"llama3\""},
-      {{{"eos_token_id", 100}},
-       "eos_token_id: expected token ids below vocab_size = 100, found 100"},
-      {{{"eos_token_id", {2, -1}}},
-       "eos_token_id: expected token ids below vocab_size = 100, found "
-       "[2,-1]"},
+      {{{"eos_token_id", "2"}},
+       "eos_token_id: expected a token id or a list of them, found \"2\""},
+      {{{"bos_token_id", {1, 2.5}}},
+       "bos_token_id: expected a token id or a list of them, found [1,2.5]"},
       {{{"quantization_config", {{"bits", 4}}}},
        "quantization_config: expected none (float32, bfloat16 or float16 "
        "weights), found a quantised model"},
@@ -212,6 +339,10 @@ TEST_F(model_config_file, of_qwen2_has_a_window_for_all_layers_or_none) {
   };
   EXPECT_FALSE(window({{"use_sliding_window", false}})->sliding_window);
   EXPECT_FALSE(window(json::object())->sliding_window);
+  EXPECT_EQ(read(with(small("qwen2"), {{"use_sliding_window", true},
+                                       {"max_window_layers", 0}}))
+                ->sliding_window,
+            4096);
   EXPECT_EQ(window({{"use_sliding_window", true}, {"max_window_layers", 0}})
                 ->sliding_window,
             24);

@@ -145,5 +145,64 @@ TEST(chat_template, means_what_it_means_in_python) {
         << one["source"];
 }
 
+/// jinja_arguments.json holds calls with every argument by place and by name,
+/// and what Jinja2 makes of them; null where it refuses.
+TEST(chat_template, passes_over_no_argument_of_a_call) {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  std::ifstream in(tests::source_folder() / "tests/text/jinja_arguments.json");
+  const auto samples = json::parse(in);
+  ASSERT_GE(samples.size(), 2000u);
+  for (const auto& one : samples) {
+    const auto found = rendered(one[0]);
+    if (one[1].is_null())
+      EXPECT_TRUE(found.starts_with("error: ")) << one[0] << ": " << found;
+    else
+      EXPECT_EQ(found, one[1].get<std::string>()) << one[0];
+  }
+}
+
+TEST(chat_template, names_what_a_call_cannot_take) {
+  EXPECT_EQ(rendered("{{ 'x' | trim(what='y') }}"),
+            "error: chat_template: trim: no argument named what");
+  EXPECT_EQ(rendered("{{ 'x' | trim(1) }}"),
+            "error: chat_template: trim: chars: expected text, found int");
+  EXPECT_EQ(rendered("{{ 'x'.strip('a', 'b') }}"),
+            "error: chat_template: strip: expected at most 1 arguments, "
+            "found 2");
+  EXPECT_EQ(rendered("{% macro m(a) %}{% endmacro %}{{ m(b=1) }}"),
+            "error: chat_template: m: no argument named b");
+  EXPECT_EQ(rendered("{% autoescape true %}{{ '<' }}{% endautoescape %}"),
+            "error: chat_template: no support for autoescape");
+}
+
+TEST(chat_template, prints_tokens_that_only_the_map_names) {
+  const auto text = [](const std::string& config, const std::string& map) {
+    const fixtures::scratch_folder folder;
+    folder.put("tokenizer_config.json", config);
+    folder.put("special_tokens_map.json", map);
+    folder.put("chat_template.jinja",
+               "{{ bos_token }}|{{ eos_token }}|{{ image_token }}");
+    const auto loaded = chat_template::load(folder.path());
+    return loaded ? *(*loaded)->render({}, false) : loaded.error().message;
+  };
+  EXPECT_EQ(text(R"({"eos_token": {"content": "</s>"}})",
+                 R"({"bos_token": {"content": "<s>", "lstrip": false}})"),
+            "<s>|</s>|");
+  // The order of transformers, which tests/text/make_jinja_samples.py has not:
+  // the older file decides unless the newer one lists its added tokens.
+  EXPECT_EQ(text(R"({"bos_token": "<a>"})", R"({"bos_token": "<b>"})"),
+            "<b>||");
+  EXPECT_EQ(text(R"({"bos_token": "<a>", "added_tokens_decoder": {}})",
+                 R"({"bos_token": "<b>"})"),
+            "<a>||");
+  EXPECT_EQ(text(R"({"bos_token": null, "add_bos_token": true,
+                     "extra_special_tokens": {"image_token": "<i>"}})",
+                 "{}"),
+            "||<i>");
+  EXPECT_NE(text("{}", "[").find("special_tokens_map.json"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace t2

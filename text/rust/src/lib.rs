@@ -7,6 +7,7 @@ mod guard;
 mod limits;
 mod pattern;
 mod regex;
+mod special;
 mod split;
 mod stream;
 mod tokenizer;
@@ -30,12 +31,21 @@ mod ffi {
         content: &'a [u8],
     }
 
-    /// What a folder says of its template; `names` and `contents` are pairs.
+    /// A folder's template, where it has one.
     struct TemplateFiles {
         found: bool,
         source: String,
+    }
+
+    /// special.rs, pair by pair: names and spellings, names and ids, added
+    /// tokens and ids.
+    struct SpecialTokens {
         names: Vec<String>,
-        contents: Vec<String>,
+        spellings: Vec<String>,
+        numbered: Vec<String>,
+        numbers: Vec<i64>,
+        added: Vec<String>,
+        ids: Vec<i64>,
     }
 
     extern "Rust" {
@@ -83,6 +93,12 @@ mod ffi {
             jinja_file: &[u8],
             has_jinja_file: bool,
         ) -> Result<TemplateFiles>;
+        fn read_special_tokens(
+            config: &[u8],
+            map: &[u8],
+            model: &[u8],
+            generation: &[u8],
+        ) -> Result<SpecialTokens>;
         fn render_template(
             source: &[u8],
             messages: &[Message],
@@ -145,13 +161,32 @@ fn read_template(
 ) -> Outcome<ffi::TemplateFiles> {
     guard::guarded_deep(|| {
         let jinja_file = has_jinja_file.then_some(jinja_file);
-        let files = chat::config::read(config, jinja_file)?;
-        let (names, contents) = files.tokens.into_iter().unzip();
+        let source = chat::config::read(config, jinja_file)?;
         Ok(ffi::TemplateFiles {
-            found: files.source.is_some(),
-            source: files.source.unwrap_or_default(),
+            found: source.is_some(),
+            source: source.unwrap_or_default(),
+        })
+    })
+}
+
+fn read_special_tokens(
+    config: &[u8],
+    map: &[u8],
+    model: &[u8],
+    generation: &[u8],
+) -> Outcome<ffi::SpecialTokens> {
+    guard::guarded_deep(|| {
+        let found = special::read(config, map, model, generation)?;
+        let (names, spellings) = found.spelled.into_iter().unzip();
+        let (numbered, numbers) = found.numbered.into_iter().unzip();
+        let (added, ids) = found.added.into_iter().unzip();
+        Ok(ffi::SpecialTokens {
             names,
-            contents,
+            spellings,
+            numbered,
+            numbers,
+            added,
+            ids,
         })
     })
 }

@@ -3,6 +3,7 @@
 
 use super::machine::{Arguments, Machine};
 use super::methods;
+use super::signature::{bind, bind_places};
 use super::strftime::strftime;
 use super::text::print;
 use super::value::{Map, Value};
@@ -72,16 +73,14 @@ fn builtin<'a>(
     match name {
         "range" => range(machine, arguments),
         "namespace" => {
-            let map = named(machine, arguments)?;
+            let map = named(machine, name, arguments)?;
             Value::map(map.clone())?;
             Ok(Value::Namespace(Rc::new(RefCell::new(map))))
         }
-        "dict" => Value::map(named(machine, arguments)?),
+        "dict" => Value::map(named(machine, name, arguments)?),
         "raise_exception" => {
-            let message = match arguments.positional.first() {
-                Some(value) => print(&mut machine.meter, value)?,
-                None => String::new(),
-            };
+            let given = bind(name, arguments, &["message"])?;
+            let message = print(&mut machine.meter, given.required(0)?)?;
             let short: String = message.chars().take(1000).collect();
             fail(
                 Code::InvalidArgument,
@@ -89,10 +88,10 @@ fn builtin<'a>(
             )
         }
         _ => {
-            let format = arguments.positional.first().and_then(Value::as_text);
-            let format = format.map_or("", |format| format);
+            let given = bind(name, arguments, &["format"])?;
+            let format = given.text(0)?;
             machine.meter.text(format.len().saturating_mul(16))?;
-            match strftime(format, machine.local_seconds) {
+            match strftime(&format, machine.local_seconds) {
                 Some(text) => Ok(Value::from(text)),
                 None => fail(
                     Code::Incompatible,
@@ -103,20 +102,32 @@ fn builtin<'a>(
     }
 }
 
+/// What dict(…) and namespace(…) hold: a dict, then names.
 fn named<'a>(
     machine: &mut Machine<'a>,
+    what: &str,
     arguments: &Arguments<'a>,
 ) -> Outcome<Map<'a>> {
-    let mut map = match arguments.positional.first() {
-        None => Map::default(),
-        Some(Value::Map(map)) => {
+    let mut map = match &arguments.positional[..] {
+        [] => Map::default(),
+        [Value::Map(map)] => {
             machine.meter.values(map.entries.len())?;
             (**map).clone()
         }
-        Some(other) => {
+        [other] => {
             return fail(
                 Code::Corrupt,
-                format!("chat_template: a dict of {}", other.kind()),
+                format!("chat_template: {what}: a dict of {}", other.kind()),
+            )
+        }
+        more => {
+            return fail(
+                Code::Corrupt,
+                format!(
+                    "chat_template: {what}: expected at most 1 argument \
+                     without a name, found {}",
+                    more.len()
+                ),
             )
         }
     };
@@ -131,24 +142,16 @@ fn range<'a>(
     machine: &mut Machine<'a>,
     arguments: &Arguments<'a>,
 ) -> Outcome<Value<'a>> {
-    let mut numbers = Vec::new();
-    for value in &arguments.positional {
-        match value.as_int() {
-            Some(number) => numbers.push(number),
-            None => {
-                return fail(
-                    Code::Corrupt,
-                    format!("chat_template: a range of {}", value.kind()),
-                )
-            }
-        }
-    }
-    let (start, stop, step) = match numbers[..] {
-        [stop] => (0, stop, 1),
-        [start, stop] => (start, stop, 1),
-        [start, stop, step] if step != 0 => (start, stop, step),
-        _ => return fail(Code::Corrupt, "chat_template: not a range"),
+    let given = bind_places("range", arguments, &["start", "stop", "step"])?;
+    given.required(0)?;
+    let (start, stop) = match given.value(1) {
+        None => (0, given.int(0, 0)?),
+        Some(_) => (given.int(0, 0)?, given.int(1, 0)?),
     };
+    let step = given.int(2, 1)?;
+    if step == 0 {
+        return given.refuse(2, "a number", "0");
+    }
     let span = if step > 0 {
         i128::from(stop) - i128::from(start)
     } else {

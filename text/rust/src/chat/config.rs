@@ -1,31 +1,15 @@
-//! Where a model folder keeps its template and the tokens that it prints.
+//! Where a model folder keeps its template.
 
 use crate::failure::{fail, Code, Outcome};
 use serde_json::{Map, Value};
 
-pub struct Files {
-    pub source: Option<String>,
-    /// Name and content, such as bos_token and <s>.
-    pub tokens: Vec<(String, String)>,
-}
-
 /// `config` is tokenizer_config.json (empty: there is none); the template of
 /// a chat_template.jinja file goes before the config's own.
-pub fn read(config: &[u8], jinja_file: Option<&[u8]>) -> Outcome<Files> {
-    let config: Map<String, Value> = if config.is_empty() {
-        Map::new()
-    } else {
-        serde_json::from_slice(config).or_else(|error| {
-            fail(Code::Corrupt, format!("tokenizer_config.json: {error}"))
-        })?
-    };
-    let mut tokens = Vec::new();
-    for (name, value) in &config {
-        let content = value.as_str().or_else(|| value["content"].as_str());
-        if let (true, Some(content)) = (name.ends_with("_token"), content) {
-            tokens.push((name.clone(), content.to_string()));
-        }
-    }
+pub fn read(
+    config: &[u8],
+    jinja_file: Option<&[u8]>,
+) -> Outcome<Option<String>> {
+    let config = object("tokenizer_config.json", config)?;
     let source = match jinja_file {
         Some(file) => match std::str::from_utf8(file) {
             Ok(source) => Some(source.to_string()),
@@ -41,7 +25,16 @@ pub fn read(config: &[u8], jinja_file: Option<&[u8]>) -> Outcome<Files> {
     if let Some(source) = &source {
         super::check(source.as_bytes())?;
     }
-    Ok(Files { source, tokens })
+    Ok(source)
+}
+
+/// The object of a JSON file; an empty one where there is no file.
+pub fn object(name: &str, json: &[u8]) -> Outcome<Map<String, Value>> {
+    if json.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(json)
+        .or_else(|error| fail(Code::Corrupt, format!("{name}: {error}")))
 }
 
 fn from_config(value: Option<&Value>) -> Outcome<Option<String>> {

@@ -15,6 +15,8 @@ use std::collections::HashMap;
 pub struct Machine<'a> {
     pub meter: Meter,
     pub local_seconds: i64,
+    /// What the syntax tree's places count in.
+    pub source: &'a str,
     /// The first holds the template's own variables; a macro sees that one
     /// and those from `floor` on.
     pub scopes: Vec<HashMap<&'a str, Value<'a>>>,
@@ -32,21 +34,16 @@ pub struct Arguments<'a> {
     pub named: Vec<(&'a str, Value<'a>)>,
 }
 
-impl<'a> Arguments<'a> {
-    /// The argument at `index`, or by its name.
-    pub fn get(&self, index: usize, name: &str) -> Option<&Value<'a>> {
-        self.positional.get(index).or_else(|| {
-            let mut named = self.named.iter();
-            named.find(|(key, _)| *key == name).map(|(_, value)| value)
-        })
-    }
-}
-
 impl<'a> Machine<'a> {
-    pub fn new(fuel: u64, local_seconds: i64) -> Machine<'a> {
+    pub fn new(
+        fuel: u64,
+        local_seconds: i64,
+        source: &'a str,
+    ) -> Machine<'a> {
         Machine {
             meter: Meter::new(fuel),
             local_seconds,
+            source,
             scopes: vec![HashMap::new()],
             floor: 1,
             out: vec![String::new()],
@@ -257,6 +254,9 @@ impl<'a> Machine<'a> {
                     "length" => number(count),
                     "previtem" => at(state.index.checked_sub(1)),
                     "nextitem" => at(Some(state.index + 1)),
+                    // Recursive loops are refused.
+                    "depth" => number(1),
+                    "depth0" => number(0),
                     _ => Value::Undefined,
                 })
             }

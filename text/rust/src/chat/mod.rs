@@ -1,18 +1,26 @@
 //! Chat templates: Jinja as transformers sets it up, walked over minijinja's
 //! syntax tree. Everything a template does is paid from one fuel (meter.rs).
 
+mod attributes;
 mod calls;
 pub mod config;
 mod filters;
+mod json;
+mod list_filters;
 mod machine;
 mod meter;
 mod methods;
+mod number_filters;
 mod operators;
+mod python_text;
+mod signature;
 mod slices;
 mod statements;
 mod strftime;
 mod tests;
 mod text;
+mod text_filters;
+mod text_methods;
 mod value;
 
 use crate::failure::{fail, Code, Outcome};
@@ -45,7 +53,7 @@ pub fn check(source: &[u8]) -> Outcome<()> {
 pub fn render(request: &Request) -> Outcome<String> {
     let source = plain_source(request.source)?;
     let tree = parsed(&source)?;
-    let mut machine = Machine::new(request.fuel, request.local_seconds);
+    let mut machine = Machine::new(request.fuel, request.local_seconds, &source);
     let mut messages = Vec::new();
     for (role, content) in request.messages {
         messages.push(Value::map(Map::from_pairs(vec![

@@ -198,6 +198,15 @@ pub fn order(
     if let (Some(left), Some(right)) = (left.as_int(), right.as_int()) {
         return Ok(left.cmp(&right));
     }
+    if let (Value::List(left), Value::List(right)) = (left, right) {
+        // The first items that differ decide, else the length.
+        for (left, right) in left.items.iter().zip(&right.items) {
+            if !equal(meter, left, right)? {
+                return order(meter, left, right);
+            }
+        }
+        return Ok(left.items.len().cmp(&right.items.len()));
+    }
     match (left.as_float(), right.as_float()) {
         (Some(left), Some(right)) => {
             Ok(left.partial_cmp(&right).unwrap_or(Ordering::Equal))

@@ -3,9 +3,9 @@
 use super::calls;
 use super::machine::{Arguments, Machine};
 use super::text::print;
-use super::value::{List, Loop, Value};
+use super::value::{Loop, Map, Value};
 use crate::failure::{fail, Code, Outcome};
-use minijinja::machinery::ast::{Expr, ForLoop, Macro, Stmt};
+use minijinja::machinery::ast::{Expr, ForLoop, Macro, Spanned, Stmt};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -80,13 +80,21 @@ impl<'a> Machine<'a> {
                 let text = print(&mut self.meter, &value)?;
                 self.emit(&text)?;
             }
-            Stmt::AutoEscape(block) => return self.block(&block.body),
+            Stmt::AutoEscape(block) => {
+                if self.evaluate(&block.enabled)?.truth() {
+                    return fail(
+                        Code::Incompatible,
+                        "chat_template: no support for autoescape",
+                    );
+                }
+                return self.block(&block.body);
+            }
             Stmt::Macro(declared) => {
-                let declared: &'a Macro<'a> = declared;
+                let declared: &'a Spanned<Macro<'a>> = declared;
                 self.define(declared.name, Value::Macro(declared));
             }
             Stmt::CallBlock(block) => {
-                let caller: &'a Macro<'a> = &block.macro_decl;
+                let caller: &'a Spanned<Macro<'a>> = &block.macro_decl;
                 let mut arguments = self.arguments(&block.call.args)?;
                 arguments.named.push(("caller", Value::Macro(caller)));
                 let value = self.evaluate(&block.call.expr)?;
@@ -148,10 +156,16 @@ impl<'a> Machine<'a> {
         let Value::List(items) = Value::list(items)? else {
             return Ok(Flow::Next);
         };
+        let seen = Rc::default();
         for index in 0..items.items.len() {
             self.meter.step()?;
             self.scopes.push(HashMap::new());
-            self.bind_loop(&items, index);
+            let state = Loop {
+                index,
+                items: items.clone(),
+                seen: Rc::clone(&seen),
+            };
+            self.define("loop", Value::Loop(Rc::new(state)));
             self.assign(&each.target, items.items[index].clone())?;
             let flow = self.block(&each.body)?;
             self.scopes.pop();
@@ -160,14 +174,6 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(Flow::Next)
-    }
-
-    fn bind_loop(&mut self, items: &Rc<List<'a>>, index: usize) {
-        let state = Loop {
-            index,
-            items: items.clone(),
-        };
-        self.define("loop", Value::Loop(Rc::new(state)));
     }
 
     fn assign(
@@ -220,21 +226,28 @@ impl<'a> Machine<'a> {
     /// Calls a macro: its text. It sees the template's variables and its own.
     pub fn run_macro(
         &mut self,
-        declared: &'a Macro<'a>,
+        declared: &'a Spanned<Macro<'a>>,
         arguments: &Arguments<'a>,
     ) -> Outcome<Value<'a>> {
         self.meter.enter()?;
         let floor = std::mem::replace(&mut self.floor, self.scopes.len());
         self.scopes.push(HashMap::new());
-        if let Some((_, caller)) =
-            arguments.named.iter().find(|(name, _)| *name == "caller")
-        {
-            self.define("caller", caller.clone());
-        }
+        self.bind_extra(declared, arguments)?;
         let without = declared.args.len() - declared.defaults.len();
         for (index, target) in declared.args.iter().enumerate() {
             let Expr::Var(var) = target else { continue };
-            let value = match arguments.get(index, var.id) {
+            let by_place = arguments.positional.get(index);
+            let by_name = named(arguments, var.id);
+            if by_place.is_some() && by_name.is_some() {
+                return fail(
+                    Code::Corrupt,
+                    format!(
+                        "chat_template: {}: {} is given twice",
+                        declared.name, var.id
+                    ),
+                );
+            }
+            let value = match by_place.or(by_name) {
                 Some(value) => value.clone(),
                 None if index >= without => {
                     self.evaluate(&declared.defaults[index - without])?
@@ -249,4 +262,64 @@ impl<'a> Machine<'a> {
         self.meter.leave();
         Ok(text)
     }
+
+    /// What a macro is given beyond its own arguments is for one that speaks
+    /// of `varargs`, `kwargs` or `caller`; for others it is a mistake.
+    fn bind_extra(
+        &mut self,
+        declared: &'a Spanned<Macro<'a>>,
+        arguments: &Arguments<'a>,
+    ) -> Outcome<()> {
+        let span = declared.span();
+        let body = self
+            .source
+            .get(span.start_offset as usize..span.end_offset as usize)
+            .unwrap_or(self.source);
+        self.meter.text(body.len())?;
+        let owns = |name: &str| {
+            let mut targets = declared.args.iter();
+            targets.any(|one| matches!(one, Expr::Var(var) if var.id == name))
+        };
+        let refuse = |what: &str| {
+            fail(
+                Code::Corrupt,
+                format!("chat_template: {}: {what}", declared.name),
+            )
+        };
+        let count = declared.args.len();
+        let more = arguments.positional.iter().skip(count).cloned();
+        let more: Vec<_> = more.collect();
+        self.meter.values(more.len())?;
+        if body.contains("varargs") {
+            self.define("varargs", Value::tuple(more)?);
+        } else if !more.is_empty() {
+            return refuse(&format!(
+                "expected at most {count} arguments, found {}",
+                arguments.positional.len()
+            ));
+        }
+        let mut others = Map::default();
+        for (name, value) in &arguments.named {
+            if *name == "caller" && !owns(name) && body.contains("caller") {
+                self.define("caller", value.clone());
+            } else if !owns(name) && body.contains("kwargs") {
+                self.meter.values(others.entries.len() + 1)?;
+                others.set(name, value.clone());
+            } else if !owns(name) {
+                return refuse(&format!("no argument named {name}"));
+            }
+        }
+        if body.contains("kwargs") {
+            self.define("kwargs", Value::map(others)?);
+        }
+        Ok(())
+    }
+}
+
+fn named<'v, 'a>(
+    arguments: &'v Arguments<'a>,
+    name: &str,
+) -> Option<&'v Value<'a>> {
+    let mut named = arguments.named.iter();
+    named.find(|(key, _)| *key == name).map(|(_, value)| value)
 }

@@ -1,8 +1,10 @@
-//! Values as text: as Python prints them, and as JSON.
+//! Values as text, as Python prints them.
 
 use super::meter::Meter;
 use super::value::Value;
-use crate::failure::{fail, Code, Outcome};
+use crate::failure::Outcome;
+use regex::Regex;
+use std::sync::OnceLock;
 
 /// As {{ value }} and str(value).
 pub fn print(meter: &mut Meter, value: &Value) -> Outcome<String> {
@@ -26,7 +28,7 @@ fn repr(meter: &mut Meter, value: &Value, out: &mut String) -> Outcome<()> {
         Value::Bool(true) => out.push_str("True"),
         Value::Bool(false) => out.push_str("False"),
         Value::Int(value) => out.push_str(&value.to_string()),
-        Value::Float(value) => out.push_str(&format!("{value:?}")),
+        Value::Float(value) => out.push_str(&real(*value)),
         Value::Text(text) => quote(meter, text, out)?,
         Value::List(list) => {
             out.push(if list.is_tuple { '(' } else { '[' });
@@ -60,7 +62,8 @@ fn repr(meter: &mut Meter, value: &Value, out: &mut String) -> Outcome<()> {
 }
 
 fn quote(meter: &mut Meter, text: &str, out: &mut String) -> Outcome<()> {
-    meter.text(2 * text.len())?;
+    // Four for a control character, at worst.
+    meter.text(4 * text.len())?;
     let mark = if text.contains('\'') && !text.contains('"') {
         '"'
     } else {
@@ -77,96 +80,40 @@ fn quote(meter: &mut Meter, text: &str, out: &mut String) -> Outcome<()> {
                 out.push('\\');
                 out.push(one);
             }
-            one => out.push(one),
+            one if (' '..='~').contains(&one) || is_printable(one) => {
+                out.push(one)
+            }
+            one => match one as u32 {
+                code @ ..=0xff => out.push_str(&format!("\\x{code:02x}")),
+                code @ ..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
+            },
         }
     }
     out.push(mark);
     Ok(())
 }
 
-/// As json.dumps(value, ensure_ascii=False, indent=indent).
-pub fn json(
-    meter: &mut Meter,
-    value: &Value,
-    indent: Option<usize>,
-    level: usize,
-    out: &mut String,
-) -> Outcome<()> {
-    meter.step()?;
-    match value {
-        Value::None => out.push_str("null"),
-        Value::Bool(value) => out.push_str(&value.to_string()),
-        Value::Int(value) => out.push_str(&value.to_string()),
-        Value::Float(value) => out.push_str(&format!("{value:?}")),
-        Value::Text(text) => json_text(meter, text, out)?,
-        Value::List(list) => {
-            out.push('[');
-            for (index, item) in list.items.iter().enumerate() {
-                separate(meter, index, indent, level + 1, out)?;
-                json(meter, item, indent, level + 1, out)?;
-            }
-            if !list.items.is_empty() {
-                line(meter, indent, level, out)?;
-            }
-            out.push(']');
-        }
-        Value::Map(map) => {
-            out.push('{');
-            for (index, (key, item)) in map.entries.iter().enumerate() {
-                separate(meter, index, indent, level + 1, out)?;
-                json_text(meter, key, out)?;
-                out.push_str(": ");
-                json(meter, item, indent, level + 1, out)?;
-            }
-            if !map.entries.is_empty() {
-                line(meter, indent, level, out)?;
-            }
-            out.push('}');
-        }
-        other => {
-            return fail(
-                Code::Corrupt,
-                format!("chat_template: no JSON for {}", other.kind()),
-            )
-        }
-    }
-    Ok(())
+/// Not of Unicode's categories C (control, unassigned) and Z (separators).
+fn is_printable(one: char) -> bool {
+    static OTHER: OnceLock<Option<Regex>> = OnceLock::new();
+    let other = OTHER.get_or_init(|| Regex::new(r"[\p{C}\p{Z}]").ok());
+    let mut bytes = [0; 4];
+    let text = one.encode_utf8(&mut bytes);
+    other.as_ref().is_none_or(|other| !other.is_match(text))
 }
 
-fn separate(
-    meter: &mut Meter,
-    index: usize,
-    indent: Option<usize>,
-    level: usize,
-    out: &mut String,
-) -> Outcome<()> {
-    match (index, indent) {
-        (0, _) => {}
-        (_, None) => out.push_str(", "),
-        (_, Some(_)) => out.push(','),
+/// A float as Python's repr writes it: the shortest that reads back the same.
+pub fn real(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".into();
     }
-    line(meter, indent, level, out)
-}
-
-fn line(
-    meter: &mut Meter,
-    indent: Option<usize>,
-    level: usize,
-    out: &mut String,
-) -> Outcome<()> {
-    if let Some(indent) = indent {
-        let spaces = indent.saturating_mul(level);
-        meter.text(spaces)?;
-        out.push('\n');
-        out.extend(std::iter::repeat_n(' ', spaces));
+    let text = format!("{value:?}");
+    match text.split_once('e') {
+        None => text,
+        Some((digits, power)) => match power.strip_prefix('-') {
+            Some(power) => format!("{digits}e-{power:0>2}"),
+            None => format!("{digits}e+{power:0>2}"),
+        },
     }
-    Ok(())
-}
-
-fn json_text(meter: &mut Meter, text: &str, out: &mut String) -> Outcome<()> {
-    // Six characters for a control character, at worst.
-    meter.text(6 * text.len())?;
-    let quoted = serde_json::to_string(text).unwrap_or_default();
-    out.push_str(&quoted);
-    Ok(())
 }

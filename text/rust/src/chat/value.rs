@@ -1,7 +1,7 @@
 //! What a template computes with. Lists and maps are immutable and shared.
 
 use crate::failure::{fail, Code, Outcome};
-use minijinja::machinery::ast::Macro;
+use minijinja::machinery::ast::{Macro, Spanned};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ pub enum Value<'a> {
     Map(Rc<Map<'a>>),
     Namespace(Rc<RefCell<Map<'a>>>),
     Loop(Rc<Loop<'a>>),
-    Macro(&'a Macro<'a>),
+    Macro(&'a Spanned<Macro<'a>>),
     Function(&'static str),
 }
 
@@ -43,6 +43,8 @@ pub struct Map<'a> {
 pub struct Loop<'a> {
     pub index: usize,
     pub items: Rc<List<'a>>,
+    /// What `changed` was given last, in any of the loop's turns.
+    pub seen: Rc<RefCell<Option<Value<'a>>>>,
 }
 
 impl<'a> Map<'a> {

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "model/config_reader.hpp"
+#include "model/model_config.hpp"
+
+namespace t2 {
+
+/// Refuses, by name, settings of other decoders' configs that would change what
+/// is computed and that t2 does not compute: caps on logits, multipliers, norms
+/// of queries, experts. One that has its neutral value, or is null, changes
+/// nothing and passes. Sizes of `config` must have been read.
+void refuse_other_numbers(config_reader& json, const model_config& config);
+
+}  // namespace t2
