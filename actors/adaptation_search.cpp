@@ -15,6 +15,7 @@ adaptation_search_state::~adaptation_search_state() {
   if (assignment_.others && assignment_.others->engine) {
     caf::anon_send(assignment_.others->engine, cancel_atom_v, assignment_.id);
   }
+  if (assignment_.card) assignment_.card->meters->forget(assignment_.id);
 }
 
 auto adaptation_search_state::failing(const char* whom) {
@@ -37,10 +38,9 @@ void adaptation_search_state::make_pool(
                  assignment_.id, engine_job_ref(job))
       .then([this, job](bool) {
               if (!job->outcome()) return end(job->outcome().error());
-              run([search = run_, pool = *job->outcome()](
-                      language_model& model) {
-                search->prepare(model, pool);
-                return false;
+              run([search = run_, model = assignment_.card->model,
+                   pool = *job->outcome()](language_model&) {
+                return search->prepare(model, pool);
               });
             },
             failing(engine_name));
@@ -124,7 +124,11 @@ void adaptation_search_state::end(result<store_adaptation> outcome) {
 adaptation_search_actor::behavior_type adaptation_search_state::make_behavior(
     search_assignment assignment, reward_options rewards) {
   assignment_ = std::move(assignment);
-  run_ = std::make_shared<search_run>(assignment_.plan, std::move(rewards));
+  run_ = std::make_shared<search_run>(
+      assignment_.plan, std::move(rewards),
+      [meters = assignment_.card->meters, t = assignment_.id] {
+        return meters->of(t);
+      });
   return {[this](run_atom) -> caf::result<store_adaptation> {
     const auto promise = self_->make_response_promise<store_adaptation>();
     promise_ = {promise, "the search"};

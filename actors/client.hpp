@@ -37,6 +37,7 @@ struct health_report {
   std::uint64_t adaptations_computed = 0;
   std::uint64_t adaptations_reused = 0;
   std::uint64_t restarts = 0;  // of actors, by the supervisor
+  bool damaged = false;  // files of the model have changed while they were used
 };
 
 /// What the engine has done since it was loaded, and holds now.

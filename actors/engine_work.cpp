@@ -1,6 +1,5 @@
 #include "actors/engine_work.hpp"
 
-#include <chrono>
 #include <exception>
 #include <span>
 #include <utility>
@@ -47,6 +46,35 @@ result<std::string> words_of(const language_model& model,
                              const query& question) {
   if (question.prompt_ids.empty()) return question.prompt;
   return detokenizer{model.text()}.tell_and_begin_after(question.prompt_ids);
+}
+
+/// A question, or one with the reference that is to be weighed, as tokens.
+result<scoring_row> row_of(const language_model& model,
+                           const answer_request& request) {
+  const query& question = request.question;
+  if (!question.reference) {
+    auto prompt = ids_of(model, question);
+    if (!prompt) return prompt.error();
+    return scoring_row{.tokens = *std::move(prompt)};
+  }
+  const auto asked =
+      question.prompt_ids.empty()
+          ? question_of(model, question.prompt, question.messages)
+          : question_of(model, question.prompt_ids);
+  if (!asked) return asked.error();
+  return scoring_row_of(model, *asked, *question.reference, false,
+                        request.delta);
+}
+
+/// The same on a thread that nothing may be thrown out of.
+result<scoring_row> read(const language_model& model,
+                         const answer_request& request) {
+  try {
+    return row_of(model, request);
+  } catch (const std::exception& e) {
+    return error{ec::internal,
+                 "reading the text failed: " + first_line(e.what())};
+  }
 }
 
 /// Runs a job and keeps what it throws.
@@ -195,34 +223,57 @@ std::optional<engine_work::answer_to<T>> engine_work::begin(
   };
 }
 
-void engine_work::answer(ticket t, const answer_request_ref& request,
+void engine_work::on_read(std::function<void()> notify) {
+  inbox_->notify = std::move(notify);
+}
+
+void engine_work::answer(engine& on, ticket t,
+                         const answer_request_ref& request,
                          answer_to<answer_part> done) {
-  if (const auto finish = begin(t, std::move(done)))
-    unopened_.push_back({t, request, *finish});
+  const auto finish = begin(t, std::move(done));
+  if (!finish) return;
+  items_[t].reading = request;
+  items_[t].finish = *finish;
+  texts_.read(t, request->flow,
+              [to = inbox_, model = on.shared_model(),
+               now = on.options().now, t, request] {
+                read_text text{t, request, late_error()};
+                if (!request->deadline || *request->deadline > now())
+                  text.row = read(*model, *request);
+                const std::lock_guard lock(to->mutex);
+                to->texts.push_back(std::move(text));
+                to->notify();
+              });
 }
 
 void engine_work::open_answers(engine& on) {
-  constexpr std::chrono::milliseconds slice{5};
-  const auto& now = on.options().now;
-  const auto begun = now();
-  while (!unopened_.empty() && now() - begun < slice) {
-    const auto [t, request, finish] = std::move(unopened_.front());
-    unopened_.pop_front();
-    if (request->deadline && *request->deadline <= now()) {
+  std::vector<read_text> read;
+  {
+    const std::lock_guard lock(inbox_->mutex);
+    read.swap(inbox_->texts);
+  }
+  for (auto& [t, request, row] : read) {
+    const auto item = items_.find(t);
+    // Cancelled meanwhile; the ticket may be another's by now.
+    if (item == items_.end() || item->second.reading != request) continue;
+    item->second.reading = nullptr;
+    const auto finish = std::exchange(item->second.finish, nullptr);
+    if (!row) {
+      finish(row.error());
+    } else if (request->deadline && *request->deadline <= on.options().now()) {
       finish(late_error());
     } else if (request->question.reference) {
-      weigh(on, t, *request, finish);
+      weigh(on, t, *request, *std::move(row), finish);
     } else {
-      open(on, t, *request, finish);
+      open(on, t, *request, std::move(row->tokens), finish);
     }
   }
 }
 
 void engine_work::open(engine& on, ticket t, const answer_request& request,
+                       std::vector<token_id> prompt,
                        const answer_to<answer_part>& finish) {
   const query& question = request.question;
-  auto prompt = ids_of(on.model(), question);
-  if (!prompt) return finish(prompt.error());
   if (const auto fits = check_bias(on.model(), question.sampling); !fits)
     return finish(fits.error());
   if ((question.report_tokens || question.echo) && !on.model().text()) {
@@ -230,11 +281,11 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
   }
   auto stream = std::make_shared<part_stream>(request, on.model());
   sampling_options sampling = question.sampling;
-  sampling.answer_begin = prompt->size();
-  if (const auto begun = stream->begin_after(*prompt); !begun)
+  sampling.answer_begin = prompt.size();
+  if (const auto begun = stream->begin_after(prompt); !begun)
     return finish(begun.error());
   const auto sequence = on.submit(
-      {.prompt = std::move(*prompt),
+      {.prompt = std::move(prompt),
        .sampling = std::move(sampling),
        .delta = request.delta,
        .urgency = priority::live,
@@ -255,25 +306,17 @@ void engine_work::open(engine& on, ticket t, const answer_request& request,
 }
 
 void engine_work::weigh(engine& on, ticket t, const answer_request& request,
+                        scoring_row row,
                         const answer_to<answer_part>& finish) {
-  const query& question = request.question;
-  const auto asked =
-      question.prompt_ids.empty()
-          ? question_of(on.model(), question.prompt, question.messages)
-          : question_of(on.model(), question.prompt_ids);
-  if (!asked) return finish(asked.error());
-  auto row = scoring_row_of(on.model(), *asked, *question.reference, false,
-                            request.delta);
-  if (!row) return finish(row.error());
   answer_part last;
   last.route = request.route;
   last.fingerprint = on.model().fingerprint();
   last.finish_reason = "scored";
-  last.prompt_tokens = static_cast<std::int64_t>(row->answer_begin);
+  last.prompt_tokens = static_cast<std::int64_t>(row.answer_begin);
   last.answer_tokens =
-      static_cast<std::int64_t>(row->tokens.size()) - last.prompt_tokens;
+      static_cast<std::int64_t>(row.tokens.size()) - last.prompt_tokens;
   const auto id = on.score(
-      {std::move(*row)},
+      {std::move(row)},
       [last, finish](result<std::vector<row_score>> scores) mutable {
         if (!scores) return finish(scores.error());
         last.log_probability = scores->front().sum();
@@ -297,7 +340,7 @@ void engine_work::score(engine& on, ticket t, const scoring_request& request,
       },
       request.urgency, request.shared_prefix, request.flow);
   if (!id) return (*finish)(id.error());
-  items_[t].sequences = {*id};
+  own(t, *id);
 }
 
 void engine_work::generate(engine& on, ticket t,
@@ -329,7 +372,7 @@ void engine_work::generate(engine& on, ticket t,
       (*finish)(sequence.error());
       return drop_left_over(on);
     }
-    items_[t].sequences.push_back(*sequence);
+    own(t, *sequence);
   }
   if (batch.empty()) {
     (*finish)(std::make_shared<const std::vector<search_answer>>());
@@ -341,10 +384,10 @@ void engine_work::run(engine& on, ticket t, engine_job_ref job,
   const auto finish = begin(t, std::move(done));
   if (!finish) return;
   auto guarded = std::make_shared<guarded_job>(std::move(job));
-  items_[t].sequences = {on.run(guarded, [guarded, finish] {
+  own(t, on.run(guarded, [guarded, finish] {
     if (!guarded->outcome) return (*finish)(guarded->outcome.error());
     (*finish)(true);
-  })};
+  }));
 }
 
 void engine_work::mix(ticket t, mixing_request_ref request,
@@ -373,13 +416,25 @@ bool engine_work::advance_mixing(language_model& model) {
 
 void engine_work::drop_left_over(engine& on) {
   for (const sequence_id id : std::exchange(left_over_, {})) on.cancel(id);
+  std::erase_if(owners_,
+                [&](const auto& one) { return !items_.contains(one.second); });
+}
+
+std::optional<ticket> engine_work::ticket_of(sequence_id id) const {
+  const auto at = owners_.find(id);
+  return at == owners_.end() ? std::nullopt : std::optional(at->second);
+}
+
+void engine_work::own(ticket t, sequence_id id) {
+  items_[t].sequences.push_back(id);
+  owners_[id] = t;
 }
 
 void engine_work::cancel(engine& on, ticket t) {
   const auto ended = items_.extract(t);
   if (ended.empty()) return;
   std::erase_if(mixings_, [&](const auto& m) { return m->id == t; });
-  std::erase_if(unopened_, [&](const auto& u) { return u.id == t; });
+  texts_.cancel(t);
   ended.mapped().fail(cancelled_error());
   for (const sequence_id id : ended.mapped().sequences) on.cancel(id);
 }
@@ -387,7 +442,7 @@ void engine_work::cancel(engine& on, ticket t) {
 void engine_work::fail_all(const error& failure) {
   const auto items = std::exchange(items_, {});
   mixings_.clear();
-  unopened_.clear();
+  texts_.clear();
   for (const auto& [t, ended] : items) ended.fail(failure);
 }
 

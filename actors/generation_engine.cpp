@@ -1,8 +1,10 @@
 #include "actors/generation_engine.hpp"
 
 #include <ATen/Parallel.h>
+#include <caf/send.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -17,6 +19,7 @@ namespace t2 {
 namespace {
 
 constexpr std::size_t bytes_per_token = 32;  // texts have about four
+constexpr std::chrono::seconds between_looks{1};
 
 /// A callback that keeps the promise of the request being handled.
 template <class T>
@@ -65,6 +68,12 @@ result<engine*> generation_engine_state::loaded() {
       if (made) {
         model_ = std::move(made->model);
         engine_ = std::move(made->runner);
+        engine_->on_background(
+            [this](sequence_id id, std::chrono::nanoseconds spent) {
+              if (const auto t = work_.ticket_of(id)) meters_->add(*t, spent);
+            });
+        watch_.emplace(model_);
+        look_at_files();  // what has changed while it was loaded
         log(log_level::info, "model " + model_->name() + " is loaded");
       } else {
         failure_ = made.error();
@@ -87,6 +96,7 @@ model_card_ref generation_engine_state::describe() const {
   card.most_text_bytes = bytes_per_token * static_cast<std::size_t>(std::min(
       engine_->options().max_context, model.config().max_positions));
   card.model = model_;
+  card.meters = meters_;
   return std::make_shared<const model_card>(std::move(card));
 }
 
@@ -102,15 +112,19 @@ void generation_engine_state::step() {
     const bool mixed = work_.advance_mixing(*model_);
     const bool stepped = engine_->step();
     work_.drop_left_over(*engine_);
-    if (mixed || stepped || work_.answers_wait()) wake();
+    if (mixed || stepped) wake();
   } catch (const std::exception& e) {
-    fail(e.what());
+    fail({ec::unavailable,
+          engine_name + (" failed: " + first_line(e.what()))});
   }
 }
 
-void generation_engine_state::fail(const std::string& why) {
-  const error failure{ec::unavailable,
-                      engine_name + (" failed: " + first_line(why))};
+void generation_engine_state::look_at_files() {
+  if (const auto same = watch_->look(); !same) return fail(same.error());
+  self_->delayed_send(self_, between_looks, tick_atom_v);
+}
+
+void generation_engine_state::fail(const error& failure) {
   log(log_level::error, failure.message);
   work_.fail_all(failure);
   self_->quit(to_caf(failure));
@@ -119,6 +133,11 @@ void generation_engine_state::fail(const std::string& why) {
 generation_engine_actor::behavior_type generation_engine_state::make_behavior(
     engine_loader load) {
   load_ = std::move(load);
+  work_.on_read([weak = caf::weak_actor_ptr{self_->ctrl()}] {
+    if (const auto self = weak.lock())
+      caf::anon_send(caf::actor_cast<generation_engine_actor>(self),
+                     read_atom_v);
+  });
   // The first message is its own: the model loads even if nobody asks.
   self_->send(self_, step_atom_v);
   return {
@@ -131,8 +150,7 @@ generation_engine_actor::behavior_type generation_engine_state::make_behavior(
         const auto e = loaded();
         if (!e) return to_caf(e.error());
         const auto promise = self_->make_response_promise<answer_part>();
-        work_.answer(t, request, answering(promise));
-        wake();
+        work_.answer(**e, t, request, answering(promise));
         return promise;
       },
       [this](score_atom, ticket t, const scoring_request_ref& request)
@@ -181,6 +199,12 @@ generation_engine_actor::behavior_type generation_engine_state::make_behavior(
       },
       [this](step_atom) {
         if (const auto e = loaded(); e) step();
+      },
+      [this](read_atom) {
+        if (engine_) wake();
+      },
+      [this](tick_atom) {
+        if (watch_) look_at_files();
       },
   };
 }

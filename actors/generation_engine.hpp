@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/engine_work.hpp"
 #include "actors/protocol.hpp"
 #include "config/options.hpp"
+#include "model/model_watch.hpp"
 
 namespace t2 {
 
@@ -29,8 +31,10 @@ engine_loader make_engine_loader(const model_settings& model,
 
 /// One per device, detached. Its mailbox and its steps take turns: after each
 /// step it sends itself a message for the next one, so that whatever came in
-/// meanwhile is seen first; without work it sends none and sleeps. Whoever
-/// waits when a step fails beyond repair hears why, and the actor ends.
+/// meanwhile is seen first; without work it sends none and sleeps. Once a second
+/// it looks whether the model's files have changed under it. Whoever waits when
+/// a step fails beyond repair, or when they have, hears why, and the actor ends:
+/// with ec::corrupt where files have changed, and is then not started again.
 class generation_engine_state {
  public:
   static inline const char* name = "generation_engine";
@@ -44,7 +48,8 @@ class generation_engine_state {
   model_card_ref describe() const;
   void step();
   void wake();
-  void fail(const std::string& why);
+  void look_at_files();
+  void fail(const error& why);
 
   pointer self_;
   engine_loader load_;
@@ -52,6 +57,8 @@ class generation_engine_state {
   engine_work work_;
   std::shared_ptr<language_model> model_;
   std::unique_ptr<engine> engine_;
+  std::optional<model_watch> watch_;
+  std::shared_ptr<work_meters> meters_ = std::make_shared<work_meters>();
   error failure_;  // why there is no engine, once load_ has run
   bool stepping_ = false;
 };

@@ -14,6 +14,7 @@
 #include "actors/client.hpp"
 #include "actors/route_plan.hpp"
 #include "actors/stream_sink.hpp"
+#include "actors/work_meters.hpp"
 #include "adaptation/few_shot_search.hpp"
 #include "adaptation/label_classifier.hpp"
 #include "adaptation/query.hpp"
@@ -47,6 +48,8 @@ struct model_card {
   /// as many bytes in the tokens of a context.
   std::size_t most_text_bytes = std::size_t{64} << 10;
   std::shared_ptr<language_model> model;
+  /// How long the engine has worked for whom.
+  std::shared_ptr<work_meters> meters = std::make_shared<work_meters>();
 };
 using model_card_ref = shared<model_card>;
 
@@ -162,6 +165,7 @@ CAF_ADD_ATOM(t2_actors, t2, plan_atom, "plan")
 CAF_ADD_ATOM(t2_actors, t2, progress_atom, "progress")
 CAF_ADD_ATOM(t2_actors, t2, publish_atom, "publish")
 CAF_ADD_ATOM(t2_actors, t2, put_base_atom, "put_base")
+CAF_ADD_ATOM(t2_actors, t2, read_atom, "read")
 CAF_ADD_ATOM(t2_actors, t2, remove_expert_atom, "rm_expert")
 CAF_ADD_ATOM(t2_actors, t2, remove_task_atom, "rm_task")
 CAF_ADD_ATOM(t2_actors, t2, resolve_atom, "resolve")

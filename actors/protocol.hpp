@@ -92,7 +92,11 @@ using generation_engine_actor = typed_interface<
     // What the engine has done.
     caf::result<engine_statistics>(statistics_atom),
     // To itself: the next step, while there is work.
-    caf::result<void>(step_atom)>;
+    caf::result<void>(step_atom),
+    // To itself: the text of an answer has been read.
+    caf::result<void>(read_atom),
+    // To itself: the files of the model are looked at, once a second.
+    caf::result<void>(tick_atom)>;
 
 struct peers;
 using peers_ref = std::shared_ptr<const peers>;

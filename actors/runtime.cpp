@@ -37,7 +37,8 @@ supervision_options make_tree(const runtime_options& options,
   for (const std::string& text : options.route.labels)
     labels.push_back(parse_label(text));
   tree.spawn_classifier = [](caf::actor_system& system) {
-    return system.spawn(run_prompt_classifier);
+    // It reads texts, which may take a second each.
+    return system.spawn<caf::detached>(run_prompt_classifier);
   };
   dispatcher_options dispatcher;
   dispatcher.running = static_cast<std::size_t>(options.engine.max_sequences);

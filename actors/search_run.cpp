@@ -7,18 +7,44 @@
 #include "adaptation/reward.hpp"
 
 namespace t2 {
+namespace {
 
-void search_run::prepare(const language_model& model,
-                         std::shared_ptr<const expert_pool> pool) {
-  if (const auto started = start(model, std::move(pool)); !started) {
-    work_ = started.error();
-    return;
-  }
-  work_ = search_->next();
+// How long the engine's thread waits for another before it goes on with what
+// else there is.
+constexpr std::chrono::milliseconds patience{5};
+
+}  // namespace
+
+template <class T>
+bool search_run::is_ready(const std::future<T>& work) {
+  if (work.wait_for(patience) == std::future_status::ready) return true;
+  waited_ = waited_.load() + patience;
+  return false;
 }
 
-result<void> search_run::start(const language_model& model,
-                               std::shared_ptr<const expert_pool> pool) {
+steady_time search_run::spent() const {
+  return steady_time{given_() + waited_.load()};
+}
+
+bool search_run::prepare(const std::shared_ptr<const language_model>& model,
+                         const std::shared_ptr<const expert_pool>& pool) {
+  if (!encoding_.valid())
+    encoding_ = std::async(std::launch::async,
+                           [this, model] { return encode(*model); });
+  if (!is_ready(encoding_)) return true;
+  auto shots = encoding_.get();
+  const auto started =
+      shots ? start(*std::move(shots), pool) : result<void>{shots.error()};
+  if (started) {
+    work_ = search_->next();
+  } else {
+    work_ = started.error();
+  }
+  return false;
+}
+
+auto search_run::encode(const language_model& model) const
+    -> result<judged_shots> {
   const auto judge = make_reward(plan_->task.reward, rewards_);
   if (!judge) return judge.error();
   std::vector<example> examples;
@@ -29,8 +55,15 @@ result<void> search_run::start(const language_model& model,
   }
   auto shots = make_shots(model, examples, **judge);
   if (!shots) return shots.error();
-  auto search = few_shot_search::make(std::move(pool), std::move(*shots),
-                                      *judge, plan_->search);
+  return judged_shots{*judge, *std::move(shots)};
+}
+
+result<void> search_run::start(judged_shots shots,
+                               std::shared_ptr<const expert_pool> pool) {
+  auto search =
+      few_shot_search::make(std::move(pool), std::move(shots.second),
+                            std::move(shots.first), plan_->search,
+                            [this] { return spent(); });
   if (!search) return search.error();
   search_ = std::move(*search);
   return {};
@@ -58,8 +91,7 @@ bool search_run::still_judging() {
           return judge->of_texts(texts, stop);
         });
   }
-  return judging_.wait_for(std::chrono::milliseconds{5}) !=
-         std::future_status::ready;
+  return !is_ready(judging_);
 }
 
 result<void> search_run::tell() {

@@ -107,6 +107,12 @@ void supervisor_state::child_down(role r, const caf::error& reason) {
   const std::string why = from_caf(reason, name_of(r)).message;
   log(log_level::error, name_of(r) + " has ended: " + why);
   if (r == role::engine) model_state_ = "loading";
+  if (r == role::engine && from_caf(reason, name_of(r)).code == ec::corrupt) {
+    // Its files have changed while it ran: nobody knows what is in them now.
+    now_.failed = error{ec::unavailable, why};
+    damaged_ = true;
+    return tell_peers();
+  }
   auto policy = policies_.find(r);
   const auto delay = policy->second.after_failure(self_->clock().now());
   if (!delay) {
@@ -132,6 +138,7 @@ void supervisor_state::health(kept_promise<health_report> promise) {
     report.device = card_->device;
     report.dtype = card_->dtype;
   }
+  report.damaged = damaged_;
   report.trainings = static_cast<std::int64_t>(trainers_.size());
   report.restarts = restarts_;
   if (!now_.dispatcher) return promise.keep(report);

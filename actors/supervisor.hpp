@@ -75,6 +75,7 @@ class supervisor_state {
   std::string model_state_ = "loading";
   model_card_ref card_;
   std::uint64_t restarts_ = 0;
+  bool damaged_ = false;  // files of the model have changed under the engine
 
   bool stopping_ = false;
   bool drained_ = false;

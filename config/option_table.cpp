@@ -106,6 +106,14 @@ std::vector<runtime_option> build() {
                .help = "threads for tensors; 0: every core",
                .most = 1024,
                .short_flag = "threads"}),
+      declare(&o::engine, &engine_settings::spin,
+              {.name = "engine.spin",
+               .kind = kind::integer,
+               .help = "turns of a loop in which threads wait for one another "
+                       "before they sleep; more: faster alone, slower beside "
+                       "busy neighbours; GOMP_SPINCOUNT or OMP_WAIT_POLICY in "
+                       "the environment goes before it",
+               .most = 1'000'000'000'000}),
       declare(&o::engine, &engine_settings::kv_bytes,
               {.name = "engine.kv_bytes",
                .kind = kind::bytes,
@@ -264,7 +272,8 @@ std::vector<runtime_option> build() {
       declare(&o::search, &search_options::seconds,
               {.name = "search.seconds",
                .kind = kind::real,
-               .help = "time budget of one adaptation in seconds; 0: no limit",
+               .help = "time budget of one adaptation in seconds that the engine "
+                       "works for it; 0: no limit",
                .unit = "SECONDS",
                .high = 1e7}),
       declare(&o::search, &search_options::stream_bytes,

@@ -1,6 +1,7 @@
 #include "model/engine.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <numeric>
 #include <ranges>
 
@@ -164,18 +165,38 @@ void engine::state::run_background_rows(bool live_waits) {
   auto chunks = pack(priority::background, budget);
   if (chunks.empty()) return refuse_first(priority::background);
   std::int64_t tokens = 0;
-  for (const auto& c : chunks) tokens += c.count;
+  std::vector<std::pair<sequence_id, std::int64_t>> by_owner;
+  for (const auto& c : chunks) {
+    tokens += c.count;
+    by_owner.emplace_back(c.unit->owner, c.count);
+  }
+  const auto given_before = options.thread_time();
   run(std::move(chunks));
+  meter_rows(by_owner, given_before);
   const auto taken = seconds(begin, options.now());
   if (taken > 0)
     background_rate =
         0.5 * background_rate + 0.5 * static_cast<double>(tokens) / taken;
 }
 
+void engine::state::meter_rows(
+    const std::vector<std::pair<sequence_id, std::int64_t>>& tokens,
+    std::chrono::nanoseconds begin) const {
+  if (!meter) return;
+  const auto given = options.thread_time() - begin;
+  std::int64_t all = 0;
+  for (const auto& [owner, count] : tokens) all += count;
+  if (all == 0) return;
+  for (const auto& [owner, count] : tokens) meter(owner, given * count / all);
+}
+
 void engine::state::run_job() {
   auto current = std::move(jobs.front());
   jobs.pop_front();
-  if (current.work->advance(*model)) jobs.push_back(std::move(current));
+  const auto given_before = options.thread_time();
+  const bool goes_on = current.work->advance(*model);
+  if (meter) meter(current.id, options.thread_time() - given_before);
+  if (goes_on) jobs.push_back(std::move(current));
   else if (current.on_done) current.on_done();
 }
 
@@ -235,6 +256,19 @@ engine::engine(std::shared_ptr<language_model> model, engine_options options)
 engine::~engine() = default;
 
 language_model& engine::model() { return *state_->model; }
+std::chrono::nanoseconds given_to_this_thread() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds{time.tv_sec} +
+         std::chrono::nanoseconds{time.tv_nsec};
+}
+
+void engine::on_background(background_meter meter) {
+  state_->meter = std::move(meter);
+}
+std::shared_ptr<const language_model> engine::shared_model() const {
+  return state_->model;
+}
 const engine_options& engine::options() const { return state_->options; }
 
 result<sequence_id> engine::submit(generation_request request) {

@@ -90,6 +90,9 @@ class engine_job {
   virtual bool advance(language_model& model) = 0;
 };
 
+/// Time that the calling thread has had a processor.
+std::chrono::nanoseconds given_to_this_thread();
+
 struct engine_options {
   std::int64_t kv_bytes = std::int64_t{1} << 30;
   std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
@@ -101,6 +104,8 @@ struct engine_options {
   std::int64_t max_context = 4096;     // prompt and answer of one sequence
   std::int64_t stream_bytes = std::int64_t{256} << 20;  // a scoring batch
   std::function<steady_time()> now = std::chrono::steady_clock::now;
+  /// What the system has given this thread so far.
+  std::function<std::chrono::nanoseconds()> thread_time = given_to_this_thread;
 };
 
 struct engine_statistics {
@@ -153,6 +158,8 @@ class engine {
   engine& operator=(const engine&) = delete;
 
   language_model& model();
+  /// For other threads, all of it but its network.
+  std::shared_ptr<const language_model> shared_model() const;
   const engine_options& options() const;
 
   /// Queues an answer. Errors (empty or too long prompt, ids outside the
@@ -167,6 +174,14 @@ class engine {
                             scores_callback on_scores,
                             priority urgency = priority::background,
                             std::size_t shared_prefix = 0, flow_id flow = {});
+
+  /// Hears of every slice of background work for whom it was (what submit,
+  /// score and run gave), and the time that the system gave this thread for it:
+  /// not that in which the process was stopped or others had the processor.
+  /// A slice for several is shared out by their tokens. Called by step().
+  using background_meter =
+      std::function<void(sequence_id, std::chrono::nanoseconds)>;
+  void on_background(background_meter meter);
 
   /// Queues a job; jobs take turns with the other background work.
   sequence_id run(std::shared_ptr<engine_job> job,

@@ -74,6 +74,9 @@ struct engine::state {
   void background_slice(bool live_waits);
   void run_background_rows(bool live_waits);
   void run_job();
+  void meter_rows(const std::vector<std::pair<sequence_id, std::int64_t>>&
+                      tokens,
+                  std::chrono::nanoseconds begin) const;
   std::int64_t stream_tokens() const;
   bool step();
   result<void> check_tokens(std::span<const token_id> tokens,
@@ -151,6 +154,7 @@ struct engine::state {
   std::vector<prefix_key> begun;  // beginnings that this step computes
   std::list<kept_prefix> prefixes;  // most recently used first
   engine_statistics counters;
+  background_meter meter;         // may be none
   double live_seconds = 0;        // since the last background slice
   double slice_length = 0;        // of that slice
   double background_rate = 2000;  // tokens a second, measured

@@ -46,10 +46,12 @@ result<std::shared_ptr<const file_mapping>> file_mapping::open(
     if (data == MAP_FAILED) return system_error(path, "mmap");
   }
   return std::shared_ptr<const file_mapping>{
-      new file_mapping{static_cast<const std::byte*>(data), size}};
+      new file_mapping{static_cast<const std::byte*>(data), size,
+                       path.string(), file_state::of(status)}};
 }
 
 file_mapping::~file_mapping() {
+  mapping_table::remove(*this);
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 

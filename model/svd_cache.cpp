@@ -12,6 +12,7 @@
 
 #include "config/sha256.hpp"
 #include "model/file_lock.hpp"
+#include "model/file_mapping.hpp"
 #include "model/fingerprint.hpp"
 #include "model/safetensors.hpp"
 #include "model/svd_entry.hpp"
@@ -71,10 +72,15 @@ std::vector<result<svd_entry>> make_entries(
 
 }  // namespace
 
-/// Weight -> checksum of the data file that this process has verified.
+/// Weight -> the data file that this process has verified: its checksum, and
+/// its state before it was read.
 struct svd_cache::verified_entries {
+  struct entry {
+    std::string sha256;
+    file_state state;
+  };
   std::mutex mutex;
-  std::map<std::string, std::string> sha256;
+  std::map<std::string, entry> of;
 };
 
 svd_cache::svd_cache(std::filesystem::path folder,
@@ -102,6 +108,7 @@ result<svd_factors> svd_cache::load_unlocked(const projection& where) const {
   if (!paths) return paths.error();
   const auto manifest = read_svd_manifest(paths->manifest, where);
   if (!manifest) return manifest.error();
+  const auto state = file_state::of(paths->data);
   const auto file = safetensors_file::open(paths->data);
   if (!file)
     return error{file.error().code == ec::not_found ? ec::corrupt
@@ -117,12 +124,13 @@ result<svd_factors> svd_cache::load_unlocked(const projection& where) const {
                    std::to_string(file->bytes().size()));
   {
     const std::lock_guard lock{verified_->mutex};
-    auto& verified = verified_->sha256[where.weight];
-    if (verified != manifest->file_sha256 || verified.empty()) {
+    auto& verified = verified_->of[where.weight];
+    if (verified.sha256 != manifest->file_sha256 || !state ||
+        verified.state != *state) {
       const auto found = sha256_hex(file->bytes());
       if (found != manifest->file_sha256)
         return corrupt("sha256 " + manifest->file_sha256, found);
-      verified = found;
+      verified = {found, state ? *state : file_state{}};
     }
   }
   svd_factors factors;
@@ -253,7 +261,7 @@ result<svd_quality> svd_cache::verify(const checkpoint& weights,
                                       const projection& where) const {
   {
     const std::lock_guard lock{verified_->mutex};
-    verified_->sha256.erase(where.weight);
+    verified_->of.erase(where.weight);
   }
   const auto factors = load(where);
   if (!factors) return factors.error();
@@ -280,6 +288,18 @@ result<svd_quality> svd_cache::verify(const checkpoint& weights,
                      "error of " +
                      std::to_string(quality.reconstruction)};
   return quality;
+}
+
+bool svd_cache::still_holds(const std::filesystem::path& file) const {
+  std::string expected;
+  {
+    const std::lock_guard lock{verified_->mutex};
+    const auto at = verified_->of.find(file.stem().string());
+    if (at == verified_->of.end()) return false;
+    expected = at->second.sha256;
+  }
+  const auto mapping = file_mapping::open(file);
+  return mapping && sha256_hex((*mapping)->bytes()) == expected;
 }
 
 svd_cache_status svd_cache::status(

@@ -35,7 +35,7 @@ class svd_cache {
   const std::filesystem::path& folder() const { return folder_; }
 
   /// The factors, mapped from disk. The file's checksum is verified once per
-  /// process. ec::not_found where there is no entry, ec::corrupt where it does
+  /// process and state of the file. ec::not_found where there is no entry, ec::corrupt where it does
   /// not verify.
   result<svd_factors> load(const projection& where) const;
 
@@ -57,6 +57,10 @@ class svd_cache {
   /// and how well the factors give it back.
   result<svd_quality> verify(const checkpoint& weights,
                              const projection& where) const;
+
+  /// Whether a data file of this cache still holds the bytes that this process
+  /// has verified. False too for one that it has not.
+  bool still_holds(const std::filesystem::path& file) const;
 
   /// By manifests and file sizes alone.
   svd_cache_status status(std::span<const projection> projections) const;

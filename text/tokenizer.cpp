@@ -39,8 +39,18 @@ result<std::shared_ptr<const tokenizer>> tokenizer::parse(
 
 result<std::vector<token_id>> tokenizer::encode(std::string_view text,
                                                 bool add_special_tokens) const {
+  return encode_within(default_fuel(text.size()), text, add_special_tokens);
+}
+
+std::uint64_t tokenizer::default_fuel(std::size_t bytes) {
+  return text_rust::encoding_fuel(bytes);
+}
+
+result<std::vector<token_id>> tokenizer::encode_within(
+    std::uint64_t fuel, std::string_view text, bool add_special_tokens) const {
   return attempt<std::vector<token_id>>([&] {
-    const auto ids = bridge_->box->encode(bytes_of(text), add_special_tokens);
+    const auto ids =
+        bridge_->box->encode(bytes_of(text), add_special_tokens, fuel);
     return std::vector<token_id>(ids.begin(), ids.end());
   });
 }

@@ -43,6 +43,16 @@ class tokenizer {
   result<std::vector<token_id>> encode(std::string_view text,
                                        bool add_special_tokens) const;
 
+  /// What encode() may spend on a text of so many bytes. Whatever patterns the
+  /// file has, it ends within about a second for texts of up to a megabyte, in
+  /// ids or in ec::exhausted, at the same place on every machine.
+  static std::uint64_t default_fuel(std::size_t bytes);
+
+  /// encode() with another budget.
+  result<std::vector<token_id>> encode_within(std::uint64_t fuel,
+                                              std::string_view text,
+                                              bool add_special_tokens) const;
+
   /// The text of `ids`, always UTF-8: bytes that make no character become
   /// U+FFFD. An id outside of the vocabulary is ec::invalid_argument; a hole
   /// in it decodes to nothing.

@@ -5,7 +5,9 @@
 #include "config/logging.hpp"
 #include "config/terminal.hpp"
 #include "http/error_form.hpp"
+#include "model/mapped_files.hpp"
 #include "tools/session.hpp"
+#include "tools/thread_waiting.hpp"
 #include "tools/version.hpp"
 
 namespace t2 {
@@ -25,10 +27,7 @@ std::vector<command_entry> all_commands() {
   return all;
 }
 
-exit_code report(const error& failure, bool as_json, const interrupt& signals) {
-  if (signals.signal() != 0) {
-    return static_cast<exit_code>(128 + signals.signal());
-  }
+exit_code report(const error& failure, bool as_json) {
   if (as_json) {
     std::cerr << dump_json(error_form(failure)) << "\n";
   } else {
@@ -50,8 +49,7 @@ result<void> begin_logging(const loaded_options& options) {
   return start_logging(level, options.values.log.file);
 }
 
-exit_code run(std::span<const std::string> arguments) {
-  const interrupt signals;
+exit_code run(const std::string& path, std::span<const std::string> arguments) {
   const auto commands = all_commands();
   program whole{.name = "t2",
                 .summary = "A language model that adapts itself to its tasks",
@@ -60,21 +58,26 @@ exit_code run(std::span<const std::string> arguments) {
 
   const environment env = process_environment();
   const auto call = parse_command_line(whole, arguments, env);
-  if (!call) return report(call.error(), false, signals);
+  if (!call) return report(call.error(), false);
   if (!call->text.empty()) {
     std::cout << call->text << std::flush;
     return exit_code::ok;
   }
+  wait_as_asked(call->options.values.engine, env, path, arguments);
+  const interrupt signals;
   if (auto logging = begin_logging(call->options); !logging) {
-    return report(logging.error(), false, signals);
+    return report(logging.error(), false);
   }
+  report_lost_pages(whole.name, call->options.values.log.file);
   for (const auto& one : commands) {
     if (one.declared.name != call->command) continue;
     session here(whole, *call, env, signals, std::cout, std::cerr);
     const auto ended = one.run(here);
     std::cout << std::flush;
-    if (!ended) return report(ended.error(), here.json(), signals);
-    return *ended;
+    if (ended) return *ended;
+    if (signals.signal() != 0)
+      return static_cast<exit_code>(128 + signals.signal());
+    return report(ended.error(), here.json());
   }
   return exit_code::failed;
 }
@@ -84,5 +87,5 @@ exit_code run(std::span<const std::string> arguments) {
 
 int main(int count, char** values) {
   const std::vector<std::string> arguments(values + 1, values + count);
-  return t2::to_int(t2::run(arguments));
+  return t2::to_int(t2::run(values[0], arguments));
 }

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <future>
 #include <iostream>
 #include <span>
 #include <string>
@@ -12,9 +13,11 @@
 #include "config/terminal.hpp"
 #include "http/api.hpp"
 #include "http/server.hpp"
+#include "model/mapped_files.hpp"
 #include "tools/api_client.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/serving.hpp"
+#include "tools/thread_waiting.hpp"
 #include "tools/version.hpp"
 
 namespace t2 {
@@ -53,6 +56,19 @@ bool wait_until_ready(const runtime_options& options,
   }
 }
 
+/// Until a signal comes (true), or files of the model change under it.
+bool wait_for_a_signal(client& actors, const interrupt& signals) {
+  constexpr int milliseconds = 500;
+  while (!signals.wait(milliseconds)) {
+    std::promise<bool> damaged;
+    actors.health([&damaged](result<health_report> now) {
+      damaged.set_value(now && now->damaged);
+    });
+    if (damaged.get_future().get()) return false;
+  }
+  return true;
+}
+
 exit_code serve(const runtime_options& options, const interrupt& signals) {
   if (auto there = check_model_folder(options); !there) {
     return report(there.error());
@@ -85,31 +101,35 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
     log(log_level::info, "listening on " + address);
   }
   const bool ready = wait_until_ready(options, signals);
-  if (ready) signals.wait(-1);
+  const bool intact = !ready || wait_for_a_signal(**actors, signals);
   log(log_level::info, "stopping");
   (*listening)->drain();
-  (*actors)->stop(ready ? grace : std::chrono::seconds(0));
+  (*actors)->stop(ready && intact ? grace : std::chrono::seconds(0));
   (*listening)->stop(time_to_flush);
   listening->reset();
   log(log_level::info, "stopped");
+  if (!intact) return exit_code::damaged;
   return ready ? exit_code::ok : exit_code::unavailable;
 }
 
-exit_code run(std::span<const std::string> arguments) {
-  const interrupt signals;
+exit_code run(const std::string& path, std::span<const std::string> arguments) {
   const program self{.name = "t2d",
                      .summary = "Serves t2 on a Unix socket, and on TCP",
                      .version = version()};
-  const auto call = parse_command_line(self, arguments, process_environment());
+  const environment env = process_environment();
+  const auto call = parse_command_line(self, arguments, env);
   if (!call) return report(call.error());
   if (!call->text.empty()) {
     std::cout << call->text << std::flush;
     return exit_code::ok;
   }
   const runtime_options& options = call->options.values;
+  wait_as_asked(options.engine, env, path, arguments);
+  const interrupt signals;
   if (auto begun = start_logging(options.log.level, options.log.file); !begun) {
     return report(begun.error());
   }
+  report_lost_pages(self.name, options.log.file);
   return serve(options, signals);
 }
 
@@ -118,5 +138,5 @@ exit_code run(std::span<const std::string> arguments) {
 
 int main(int count, char** values) {
   const std::vector<std::string> arguments(values + 1, values + count);
-  return t2::to_int(t2::run(arguments));
+  return t2::to_int(t2::run(values[0], arguments));
 }

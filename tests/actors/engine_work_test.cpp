@@ -51,6 +51,7 @@ class work_of_an_engine : public testing::Test {
   }
 
   bool step() {
+    work_.wait_for_texts();
     work_.open_answers(engine_);
     return engine_.step();
   }
@@ -99,7 +100,7 @@ TEST_F(work_of_an_engine, takes_turns_between_jobs) {
 
 TEST_F(work_of_an_engine, ends_cancelled_work_once_and_frees_its_ticket) {
   std::vector<result<answer_part>> ends;
-  work_.answer(7, request(200), note(ends));
+  work_.answer(engine_, 7, request(200), note(ends));
   step();
   work_.cancel(engine_, 7);
   ASSERT_EQ(ends.size(), 1u);
@@ -108,7 +109,7 @@ TEST_F(work_of_an_engine, ends_cancelled_work_once_and_frees_its_ticket) {
   finish();
   work_.cancel(engine_, 7);
   EXPECT_EQ(ends.size(), 1u);
-  work_.answer(7, request(5), note(ends));
+  work_.answer(engine_, 7, request(5), note(ends));
   finish();
   ASSERT_EQ(ends.size(), 2u);
   ASSERT_TRUE(ends[1]);
@@ -143,9 +144,9 @@ TEST_F(work_of_an_engine, reads_no_prompt_that_is_late_or_cancelled) {
   answer_request left = late;
   late.deadline = engine_.options().now();
   std::vector<result<answer_part>> late_ends, left_ends;
-  work_.answer(1, std::make_shared<const answer_request>(late),
+  work_.answer(engine_, 1, std::make_shared<const answer_request>(late),
                note(late_ends));
-  work_.answer(2, std::make_shared<const answer_request>(left),
+  work_.answer(engine_, 2, std::make_shared<const answer_request>(left),
                note(left_ends));
   work_.cancel(engine_, 2);
   ASSERT_EQ(left_ends.size(), 1u);
@@ -154,7 +155,7 @@ TEST_F(work_of_an_engine, reads_no_prompt_that_is_late_or_cancelled) {
   EXPECT_EQ(late_ends[0].error().code, ec::deadline);
   EXPECT_EQ(left_ends.size(), 1u);
 
-  work_.answer(3, std::make_shared<const answer_request>(left),
+  work_.answer(engine_, 3, std::make_shared<const answer_request>(left),
                note(left_ends));
   finish();
   ASSERT_EQ(left_ends.size(), 2u);
@@ -163,8 +164,8 @@ TEST_F(work_of_an_engine, reads_no_prompt_that_is_late_or_cancelled) {
 
 TEST_F(work_of_an_engine, refuses_a_ticket_that_is_in_use) {
   std::vector<result<answer_part>> first, second;
-  work_.answer(7, request(5), note(first));
-  work_.answer(7, request(5), note(second));
+  work_.answer(engine_, 7, request(5), note(first));
+  work_.answer(engine_, 7, request(5), note(second));
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].error().code, ec::internal);
   finish();
@@ -176,7 +177,7 @@ TEST_F(work_of_an_engine, sends_the_route_first_and_the_reason_last) {
   std::vector<result<answer_part>> ends;
   answer_request r = *request(8);
   r.route.strategy = "base";
-  work_.answer(1, std::make_shared<const answer_request>(r), note(ends));
+  work_.answer(engine_, 1, std::make_shared<const answer_request>(r), note(ends));
   finish();
   ASSERT_GE(parts_.size(), 2u);
   for (std::size_t i = 0; i < parts_.size(); ++i) {
@@ -190,7 +191,7 @@ TEST_F(work_of_an_engine, sends_the_route_first_and_the_reason_last) {
 TEST_F(work_of_an_engine, tells_everybody_when_the_engine_is_given_up) {
   std::vector<result<answer_part>> answers;
   std::vector<result<search_answers_ref>> batches;
-  work_.answer(1, request(50), note(answers));
+  work_.answer(engine_, 1, request(50), note(answers));
   generation_request one;
   one.prompt = {1};
   one.sampling.max_tokens = 5;

@@ -184,6 +184,8 @@ inline generation_engine_actor::behavior_type scripted_engine(
         }
       },
       [](statistics_atom) { return engine_statistics{}; },
+      [](read_atom) {},
+      [](tick_atom) {},
       [=](step_atom) {
         script->loading = false;
         for (auto& promise : std::exchange(self->state.cards, {})) {

@@ -7,6 +7,7 @@
 #include "config/terminal.hpp"
 #include "model/checkpoint.hpp"
 #include "model/memory_plan.hpp"
+#include "model/model_check.hpp"
 #include "model/model_config.hpp"
 #include "tools/commands/find_model.hpp"
 #include "tools/commands/model_plans.hpp"
@@ -125,6 +126,38 @@ result<exit_code> show(session& here) {
   return exit_code::ok;
 }
 
+result<exit_code> check(session& here) {
+  const auto model = find_model(here);
+  if (!model) return model.error();
+  if (!model->has_weights)
+    return error{ec::invalid_argument, "MODEL: expected a folder, found the "
+                                       "shape " + model->name};
+  const auto found =
+      check_model(model->name, here.options().values.model.svd_cache);
+  if (!found) return found.error();
+  const auto ended =
+      found->problems.empty() ? exit_code::ok : exit_code::damaged;
+  if (here.json()) {
+    here.print_json({{"fingerprint", found->fingerprint},
+                     {"remembered", found->remembered.empty()
+                                        ? ordered_json(nullptr)
+                                        : ordered_json(found->remembered)},
+                     {"tensors", found->tensors},
+                     {"svd_entries", found->entries},
+                     {"problems", found->problems}});
+    return ended;
+  }
+  for (const auto& problem : found->problems)
+    here.out() << printable(problem) << "\n";
+  if (!found->problems.empty()) return ended;
+  here.out() << "Read " << found->tensors << " tensors and " << found->entries
+             << " entries of the SVD cache: "
+             << (found->remembered.empty() ? "never loaded before, fingerprint "
+                                           : "all as they were, fingerprint ")
+             << found->fingerprint << ".\n";
+  return ended;
+}
+
 result<exit_code> decompose(session& here) {
   const auto api = here.ready_api();
   if (!api) return api.error();
@@ -184,6 +217,12 @@ std::vector<command_entry> model_commands() {
                          .help = "mixtures that the dense plan keeps",
                          .unit = "N"}}},
            show},
+          {{.name = "model check",
+            .summary = "Read every byte of a model and its SVD cache anew",
+            .positionals = {{.name = "MODEL",
+                             .help = "a folder; model.path without",
+                             .required = false}}},
+           check},
           model_plans_command(targets, shapes),
           {{.name = "model svd",
             .summary = "Decompose what the SVD cache lacks",

@@ -2,6 +2,7 @@
 //! behind one bridge. See tokenizer.rs, train.rs and chat/.
 
 mod chat;
+mod counted;
 mod failure;
 mod guard;
 mod limits;
@@ -55,7 +56,9 @@ mod ffi {
             self: &Tokenizer,
             text: &[u8],
             add_special_tokens: bool,
+            fuel: u64,
         ) -> Result<Vec<i32>>;
+        fn encoding_fuel(bytes: usize) -> u64;
         fn decode(
             self: &Tokenizer,
             ids: &[i32],
@@ -144,6 +147,10 @@ fn train_tokenizer(
         }
         train::train(&texts, vocabulary, special_tokens)
     })
+}
+
+fn encoding_fuel(bytes: usize) -> u64 {
+    regex::fuel_for(bytes)
 }
 
 fn token_bytes(tokenizer: &Tokenizer, id: i32) -> Outcome<Vec<u8>> {

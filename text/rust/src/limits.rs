@@ -80,6 +80,9 @@ pub struct Checked {
     pub encoding: Growth,
     /// Of one token on its way to text.
     pub decoding: Growth,
+    /// Bytes of all texts to be replaced and of the longest added token: a text
+    /// is searched for them place by place.
+    pub longest: usize,
 }
 
 pub fn check(outline: &Outline) -> Outcome<Checked> {
@@ -99,8 +102,10 @@ pub fn check(outline: &Outline) -> Outcome<Checked> {
         );
     }
     let mut bytes = 0;
+    let mut longest = 0;
     for added in &outline.added_tokens {
         bytes += added.content.len();
+        longest = longest.max(added.content.len());
         if added.id >= MAX_VOCABULARY {
             return fail(
                 Code::Corrupt,
@@ -118,7 +123,12 @@ pub fn check(outline: &Outline) -> Outcome<Checked> {
     check_post_processor(&outline.post_processor, &mut ids)?;
     let mut parts = 0;
     let normal =
-        sum(&outline.normalizer, "normalizer", &mut parts, normalizer)?;
+        sum(&outline.normalizer, "normalizer", &mut parts, |kind, part| {
+            if kind == "Replace" {
+                longest += text(&part["pattern"], "String") as usize;
+            }
+            normalizer(kind, part)
+        })?;
     let split = sum(
         &outline.pre_tokenizer,
         "pre_tokenizer",
@@ -145,6 +155,7 @@ pub fn check(outline: &Outline) -> Outcome<Checked> {
     Ok(Checked {
         encoding: normal.then(split),
         decoding,
+        longest,
     })
 }
 
@@ -290,8 +301,15 @@ fn replacement(part: &Value) -> Outcome<Growth> {
             "Replace: expected a pattern of kind String",
         );
     };
-    if pattern.is_empty() {
-        return fail(Code::Corrupt, "Replace: an empty pattern");
+    if pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES {
+        return fail(
+            Code::Corrupt,
+            format!(
+                "Replace: a pattern of {} bytes, expected 1 to \
+                 {MAX_PATTERN_BYTES}",
+                pattern.len()
+            ),
+        );
     }
     let times = text(part, "content").div_ceil(pattern.len() as u64).max(1);
     Ok(Growth { times, plus: 0 })

@@ -1,4 +1,5 @@
-//! The library's pre-tokenizers, with Split's pattern metered (regex.rs).
+//! The library's pre-tokenizers, with Split's pattern metered (regex.rs),
+//! whether it is an expression or a text.
 
 use crate::limits;
 use crate::regex::MeteredRegex;
@@ -30,10 +31,14 @@ impl MeteredPreTokenizer {
                 .map(Self::Sequence);
         }
         if value["type"] == "Split" {
-            if let Some(source) = value["pattern"]["Regex"].as_str() {
+            let pattern = &value["pattern"];
+            let source = match pattern["String"].as_str() {
+                Some(text) => Some(::regex::escape(text)),
+                None => pattern["Regex"].as_str().map(String::from),
+            };
+            if let Some(source) = source {
                 return Ok(Self::Split {
-                    regex: MeteredRegex::new(source)
-                        .map_err(|error| error.to_string())?,
+                    regex: MeteredRegex::new(&source)?,
                     behavior: serde_json::from_value(value["behavior"].clone())
                         .map_err(|error| error.to_string())?,
                     invert: value["invert"].as_bool().unwrap_or(false),

@@ -26,6 +26,8 @@ pub struct Tokenizer {
     decoder: Value,
     encoding: Growth,
     decoding: Growth,
+    /// Bytes of the longest text that is looked for as it stands.
+    longest: usize,
     vocab_size: u32,
 }
 
@@ -70,9 +72,10 @@ impl Tokenizer {
             decoder: outline.decoder,
             encoding: checked.encoding,
             decoding: checked.decoding,
+            longest: checked.longest,
             vocab_size,
         };
-        for id in tokenizer.encode(b"a b", true)? {
+        for id in tokenizer.encode(b"a b", true, regex::fuel_for(3))? {
             if id < 0 || id as u32 >= vocab_size {
                 return corrupt(format!(
                     "post_processor: id {id} is not in the vocabulary of \
@@ -87,6 +90,7 @@ impl Tokenizer {
         &self,
         text: &[u8],
         add_special_tokens: bool,
+        fuel: u64,
     ) -> Outcome<Vec<i32>> {
         let text = match std::str::from_utf8(text) {
             Ok(text) => text,
@@ -112,14 +116,26 @@ impl Tokenizer {
             );
         }
         guarded(|| {
-            regex::refuel(text.len());
+            regex::refuel(fuel);
+            let bytes = self.encoding.of(text.len());
+            if !regex::pay_for_search(self.longest, bytes) {
+                return fail(
+                    Code::Exhausted,
+                    format!(
+                        "text: {} bytes in which an added token or a replaced \
+                         text of {} is looked for",
+                        text.len(),
+                        self.longest
+                    ),
+                );
+            }
             let encoding =
                 match self.library.encode_fast(text, add_special_tokens) {
                     Ok(encoding) => encoding,
                     Err(_) if regex::exhausted() => return fail(
                         Code::Exhausted,
-                        "pre_tokenizer: the pattern backtracks without end \
-                         on this text",
+                        "pre_tokenizer: the pattern reads without end on this \
+                         text",
                     ),
                     Err(error) => {
                         return fail(Code::Corrupt, error.to_string())
