@@ -5,9 +5,11 @@
 #include <limits>
 
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "adaptation/prompting.hpp"
 #include "adaptation/random_stream.hpp"
 #include "config/sha256.hpp"
+#include "model/language_model.hpp"
 
 namespace t2 {
 namespace {
@@ -80,16 +82,27 @@ result<std::vector<example>> examples_of(const training_spec& spec,
                "format: expected jsonl or text, found '" + spec.format + "'"};
 }
 
+/// What all rows have in common; grows with them.
+struct reading {
+  seen_prompts seen = {};
+  bool chat_prompts = false;
+};
+
 result<std::vector<training_row>> rows_of(const language_model& model,
                                           const std::vector<example>& examples,
-                                          std::int64_t max_tokens,
-                                          seen_prompts& seen) {
+                                          const training_spec& spec,
+                                          reading& read) {
+  const std::int64_t max_tokens = spec.max_tokens;
   std::vector<training_row> rows;
   for (const example& e : examples) {
-    seen.add(e);
+    read.seen.add(e);
     const bool plain = e.prompt.empty() && e.messages.empty();
+    const auto form =
+        form_of_example(spec.form, model.chat().has_value(), e);
+    if (form == prompt_form::chat && is_bare_prompt(e))
+      read.chat_prompts = true;
     auto row = training_row_of(
-        model, e,
+        model, asked_as(form, e),
         plain ? std::numeric_limits<std::int64_t>::max() : max_tokens);
     if (!row) return row.error();
     if (plain)
@@ -107,13 +120,15 @@ next_token_objective::next_token_objective(std::vector<training_row> training,
                                            std::int64_t batch,
                                            std::uint64_t seed,
                                            std::string data_hash,
-                                           seen_prompts seen)
+                                           seen_prompts seen,
+                                           bool chat_prompts)
     : training_(std::move(training)),
       validation_(std::move(held_out)),
       batch_(batch),
       seed_(seed),
       data_hash_(std::move(data_hash)),
       seen_(std::move(seen)),
+      chat_prompts_(chat_prompts),
       epoch_(no_epoch) {
   weigh(validation_);
 }
@@ -153,8 +168,8 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const language_model& model, const training_spec& spec) {
   const auto examples = examples_of(spec, spec.data, "data");
   if (!examples) return examples.error();
-  seen_prompts seen;
-  auto rows = rows_of(model, *examples, spec.max_tokens, seen);
+  reading read;
+  auto rows = rows_of(model, *examples, spec, read);
   if (!rows) return rows.error();
   std::vector<training_row> training, validation;
   const auto n = rows->size();
@@ -162,7 +177,7 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const auto others =
         examples_of(spec, spec.validation_data, "validation_data");
     if (!others) return others.error();
-    auto held = rows_of(model, *others, spec.max_tokens, seen);
+    auto held = rows_of(model, *others, spec, read);
     if (!held) return held.error();
     validation = *std::move(held);
     training = *std::move(rows);
@@ -189,7 +204,7 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
                  (spec.validation_data.empty()
                       ? std::string{}
                       : "\n\x1e" + spec.validation_data)),
-      std::move(seen));
+      std::move(read.seen), read.chat_prompts);
 }
 
 }  // namespace t2

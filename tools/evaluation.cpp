@@ -81,7 +81,8 @@ result<rewards_by_target> rewards_of(
       auto query = make_query(
           line, target, settings.sampling,
           settings.reward.empty() ? line.reward.value_or("")
-                                  : settings.reward);
+                                  : settings.reward,
+          settings.form ? settings.form(line) : prompt_form::raw);
       if (!query) return query.error();
       queries.push_back(*std::move(query));
     }

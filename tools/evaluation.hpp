@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "config/options.hpp"
 #include "config/result.hpp"
 #include "config/task_file.hpp"
@@ -35,6 +36,8 @@ struct evaluation_settings {
   ordered_json sampling = ordered_json::object();  // members of the completion
   std::string reward;            // in place of the lines' own; empty: theirs
   reward_options rewards;
+  /// How a line's bare prompt is asked; empty: raw.
+  std::function<prompt_form(const task_line&)> form = {};
   std::size_t concurrency = 16;  // queries at once
 };
 

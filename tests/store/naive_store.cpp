@@ -327,6 +327,7 @@ ec apply(expert_store& store, const store_operation& op, std::size_t z_bytes) {
       return code_of(store.remove_expert(expert_name(op.a)));
     case kind::add_task: {
       store_task task = sample_task(task_name(op.a), base_name(op.b));
+      if (op.b % 2 == 1) task.form = "chat";
       task.examples.clear();
       for (unsigned i = 0; i < op.c % 4; ++i) {
         task.examples.push_back({.id = std::to_string(i), .prompt = "p"});

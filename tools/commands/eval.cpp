@@ -6,9 +6,11 @@
 #include "adaptation/reward.hpp"
 #include "config/progress_bar.hpp"
 #include "config/terminal.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/evaluation.hpp"
 #include "tools/sampling_flags.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -38,8 +40,31 @@ std::string points(double share) {
   return text;
 }
 
+/// All targets are asked alike: in the form that was chosen, else in that of
+/// the tasks among them; empty: what the model's template says.
+result<std::string> common_form(asked_form& forms, std::string chosen,
+                                const std::vector<std::string>& targets) {
+  if (!chosen.empty()) return chosen;
+  std::string whose;
+  for (const auto& target : targets) {
+    const auto form = forms.recorded(target);
+    if (!form) return form.error();
+    if (form->empty()) continue;
+    if (!chosen.empty() && chosen != *form)
+      return error{ec::invalid_argument,
+                   "--model: expected tasks of one form, found " + whose +
+                       " (" + chosen + ") and " + target + " (" + *form +
+                       "): --raw or --chat asks them alike"};
+    chosen = *form;
+    whose = target;
+  }
+  return chosen;
+}
+
 result<exit_code> evaluate(session& here) {
   const auto& given = here.arguments();
+  const auto chosen = chosen_form(given);
+  if (!chosen) return chosen.error();
   const std::string file = here.positional(0);
   const auto set = read_test_set(file, given.get<std::int64_t>("limit"));
   if (!set) return set.error();
@@ -58,6 +83,10 @@ result<exit_code> evaluate(session& here) {
 
   const auto api = here.ready_api();
   if (!api) return api.error();
+  auto forms = asked_form::make(**api, *chosen);
+  if (!forms) return forms.error();
+  const auto common = common_form(*forms, *chosen, targets);
+  if (!common) return common.error();
   const bool allow = given.get<bool>("allow_unrecorded");
   for (const auto& target : targets)
     if (auto fine = refuse_what_was_seen(**api, target, *set, allow); !fine)
@@ -72,11 +101,23 @@ result<exit_code> evaluate(session& here) {
       {.sampling = sampling_form(given),
        .reward = given.get<std::string>("reward"),
        .rewards = here.options().values.rewards,
+       .form =
+           [&](const task_line& line) {
+             return form_of_example(*common, forms->has_template(),
+                                     program_of_line(line));
+           },
        .concurrency =
            static_cast<std::size_t>(given.get<std::int64_t>("concurrency"))},
       [&](std::size_t done) { bar.show(done); });
   bar.finish();
-  if (!rewards) return rewards.error();
+  if (!rewards) {
+    if (here.signals().signal() != 0)
+      here.tell_interrupted(
+          "interrupted: the answers so far are lost, and nothing was "
+          "measured: an evaluation is of all its prompts",
+          this_command());
+    return rewards.error();
+  }
 
   seen_prompts prompts;
   for (const example& e : set->examples) prompts.add(e);
@@ -150,6 +191,8 @@ std::vector<command_entry> eval_commands() {
        .kind = option_kind::boolean,
        .value = false,
        .help = "measure experts that do not say what they have seen"}};
+  const auto forms = form_flags();
+  options.insert(options.end(), forms.begin(), forms.end());
   const auto sampling = sampling_flags();
   options.insert(options.end(), sampling.begin(), sampling.end());
   return {{{.name = "eval",
