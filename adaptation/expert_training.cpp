@@ -361,7 +361,8 @@ std::string expert_training::state::provenance() const {
   json out{{"objective", spec.objective},
            {"method", spec.method},
            {"data_sha256", objective->data_hash()},
-           {"options", json::parse(canonical_json(spec, objective->chat_prompts()))},
+           {"options",
+            json::parse(canonical_json(spec, objective->chat_prompts()))},
            {"seed", spec.seed},
            {"metrics", metrics}};
   // An expert file has a place of its own for them.

@@ -28,7 +28,8 @@ bool is_bare_prompt(const example& e) {
 example asked_as(prompt_form form, const example& e) {
   example asked = e;
   if (form == prompt_form::chat && is_bare_prompt(e)) {
-    asked.messages = {{"user", std::exchange(asked.prompt, {})}};
+    asked.messages.push_back(
+        {.role = "user", .content = std::exchange(asked.prompt, {})});
   }
   return asked;
 }

@@ -165,7 +165,9 @@ result<exit_code> ask(session& here) {
       if (!is_blank(text)) continue;
       const streamed_answer blank{
           .text = text,
-          .finish_reason = choice.value("finish_reason", ""),
+          .finish_reason = choice.at("finish_reason").is_string()
+                               ? choice["finish_reason"].get<std::string>()
+                               : std::string(),
           .route = {}};
       here.tell(empty_answer(blank, chat, forms->has_template()));
     }
