@@ -152,8 +152,10 @@ result<adaptation_plan> plan_adaptation(expert_store& store,
                                        .alpha = {}});
   }
   plan.experts.rule = plan.search.rule;
+  const auto form = parse_prompt_form(plan.task.form);
+  if (!form) return form.error();
   plan.key = adaptation_key(base, keyed, "few-shot", plan.search, *examples,
-                            plan.task.reward);
+                            plan.task.reward, *form);
   if (const auto looked = look_up(store, plan, request.force); !looked) {
     return looked.error();
   }
@@ -164,6 +166,8 @@ result<store_adaptation> keep_adaptation(expert_store& store,
                                          const store_adaptation& adaptation) {
   const auto older = store.find_adaptation(adaptation.key);
   if (!older && older.error().code != ec::not_found) return older.error();
+  // A search that was cut does not take the place of one that was not.
+  if (older && !older->truncated && adaptation.truncated) return *older;
   if (older) {
     if (const auto gone = store.remove_adaptation(adaptation.key); !gone) {
       return gone.error();

@@ -39,7 +39,8 @@ result<adaptation_plan> plan_adaptation(expert_store& store,
                                         const adapt_request& request,
                                         std::string_view base);
 
-/// Stores the outcome of a search, in place of one under the same key.
+/// Stores the outcome of a search, in place of one under the same key; but a
+/// truncated one does not replace a whole one, which is then returned.
 result<store_adaptation> keep_adaptation(expert_store& store,
                                          const store_adaptation& adaptation);
 

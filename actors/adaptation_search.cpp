@@ -19,7 +19,30 @@ adaptation_search_state::~adaptation_search_state() {
 }
 
 auto adaptation_search_state::failing(const char* whom) {
-  return [this, whom](const caf::error& e) { end(from_caf(e, whom)); };
+  return [this, whom](const caf::error& e) {
+    const error why = from_caf(e, whom);
+    if (concluding_ && why.code == ec::cancelled && engine_works_)
+      return settle();
+    end(why);
+  };
+}
+
+/// Goes on in failing(), or where the engine has answered before it heard.
+void adaptation_search_state::conclude() {
+  if (std::exchange(concluding_, true) || !engine_works_) return;
+  self_->send(assignment_.others->engine, cancel_atom_v, assignment_.id);
+}
+
+/// On the engine's thread, as all of the search's arithmetic.
+void adaptation_search_state::settle() {
+  engine_works_ = false;
+  const auto job = make_job([search = run_](language_model&) {
+    search->expire();
+    return false;
+  });
+  self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
+                 assignment_.id, engine_job_ref(job))
+      .then([this](bool) { store(); }, failing(engine_name));
 }
 
 void adaptation_search_state::fetch_experts() {
@@ -34,10 +57,12 @@ void adaptation_search_state::fetch_experts() {
 void adaptation_search_state::make_pool(
     const std::vector<store_expert_version>& versions) {
   const auto job = std::make_shared<expert_pool_job>(versions);
+  engine_works_ = true;
   self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
                  assignment_.id, engine_job_ref(job))
       .then([this, job](bool) {
               if (!job->outcome()) return end(job->outcome().error());
+              if (concluding_) return settle();
               run([search = run_, model = assignment_.card->model,
                    pool = *job->outcome()](language_model&) {
                 return search->prepare(model, pool);
@@ -57,6 +82,7 @@ void adaptation_search_state::run(std::function<bool(language_model&)> work) {
 }
 
 void adaptation_search_state::go_on() {
+  if (concluding_) return settle();
   if (!run_->work()) return end(run_->work().error());
   report();
   const search_work& work = *run_->work();
@@ -77,6 +103,7 @@ void adaptation_search_state::score(const score_work& work) {
                                      .urgency = priority::background,
                                      .shared_prefix = 0})))
       .then([this](const row_scores_ref& scores) {
+              if (concluding_) return settle();
               run_->take(scores);
               advance();
             },
@@ -90,6 +117,7 @@ void adaptation_search_state::generate(const generate_work& work) {
                      std::make_shared<std::vector<generation_request>>(
                          work.requests)))
       .then([this](const search_answers_ref& answers) {
+              if (concluding_) return settle();
               run_->take(answers);
               advance();
             },
@@ -97,8 +125,18 @@ void adaptation_search_state::generate(const generate_work& work) {
 }
 
 void adaptation_search_state::store() {
+  engine_works_ = false;
   auto record = run_->outcome(assignment_.card->base.fingerprint);
   if (!record) return end(record.error());
+  // A task stays as it was: what was not searched to its end refutes nothing.
+  if (concluding_ && !record->accepted)
+    return end(error{ec::cancelled,
+                     "the search for task " + assignment_.plan->task.name +
+                         " stopped at iteration " +
+                         std::to_string(run_->progress().iteration) + " of " +
+                         std::to_string(run_->progress().iterations) +
+                         ": nothing is believed to be better than the base by "
+                         "now, and nothing is stored"});
   self_->request(assignment_.others->store, caf::infinite, keep_atom_v, *record,
                  assignment_.plan->caller)
       .then([this](const store_adaptation& kept) { end(kept); },
@@ -130,11 +168,13 @@ adaptation_search_actor::behavior_type adaptation_search_state::make_behavior(
         return meters->of(t);
       });
   return {[this](run_atom) -> caf::result<store_adaptation> {
-    const auto promise = self_->make_response_promise<store_adaptation>();
-    promise_ = {promise, "the search"};
-    fetch_experts();
-    return promise;
-  }};
+            const auto promise =
+                self_->make_response_promise<store_adaptation>();
+            promise_ = {promise, "the search"};
+            fetch_experts();
+            return promise;
+          },
+          [this](conclude_atom) { conclude(); }};
 }
 
 adaptation_search_actor::behavior_type run_adaptation_search(

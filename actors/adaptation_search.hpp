@@ -32,6 +32,8 @@ class adaptation_search_state {
   void run(std::function<bool(language_model&)> work);
   void advance();
   void go_on();
+  void conclude();
+  void settle();
   void score(const score_work& work);
   void generate(const generate_work& work);
   void store();
@@ -43,6 +45,9 @@ class adaptation_search_state {
   search_assignment assignment_;
   std::shared_ptr<search_run> run_;
   kept_promise<store_adaptation> promise_;
+  // What is asked of the engine is wanted no more; what is known decides.
+  bool concluding_ = false;
+  bool engine_works_ = false;
 };
 
 using adaptation_search =

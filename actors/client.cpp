@@ -14,6 +14,7 @@
 #include "actors/front_desk.hpp"
 #include "actors/function_job.hpp"
 #include "actors/heatmap_job.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "model/linear_plan.hpp"
 
 namespace t2 {
@@ -157,6 +158,13 @@ void client::cancel(ticket t) {
   });
 }
 
+void client::conclude(ticket t) {
+  state_->call([t](front_desk_state& desk) {
+    desk.tell(&peers::dispatcher, conclude_atom_v, t);
+    desk.tell(&peers::supervisor, cancel_atom_v, t);
+  });
+}
+
 // --- queries ---------------------------------------------------------------
 
 ticket client::ask(query question, std::function<void(answer_part)> on_part,
@@ -184,10 +192,18 @@ void client::add_task_for(std::string caller, store_task task,
              then<model_card_ref>(reply,
                                   [&desk, reply, record, caller](
                                       const model_card_ref& card) {
+                                    store_task settled = *record;
+                                    if (auto formed = settle_form(
+                                            settled, card->chat_template);
+                                        !formed)
+                                      return (*reply)(formed.error());
                                     desk.ask(&peers::store,
                                              after_change(desk, reply),
                                              add_task_atom_v, card->base,
-                                             record, caller);
+                                             store_task_ref(
+                                                 std::make_shared<store_task>(
+                                                     std::move(settled))),
+                                             caller);
                                   }),
              card_atom_v);
   });

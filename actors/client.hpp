@@ -29,6 +29,7 @@ struct health_report {
   std::string model;          // name of the base
   std::string fingerprint;    // of the base
   std::string device, dtype;
+  bool chat_template = false;  // the base has one
   std::int64_t queued = 0;    // queries waiting
   std::int64_t running = 0;   // queries being answered
   std::int64_t searches = 0;  // adaptations under way
@@ -65,6 +66,7 @@ struct routing {
   // "prompt", "classifier".
   std::string strategy;
   std::string task;      // empty without one
+  std::string form;      // in which that is asked: "raw", "chat"
   std::string label;     // pass 1's class, empty without it
   double confidence = 1; // of the label
   std::vector<std::pair<std::string, double>> probabilities;  // of all labels
@@ -186,6 +188,7 @@ class client {
              reply<answer_part> done);
 
   // What changes the store says in its audit log who asked for it: *_for().
+  /// An empty form is decided here (adaptation/prompt_form.hpp).
   void add_task(store_task task, reply<store_task> done) {
     add_task_for({}, std::move(task), std::move(done));
   }
@@ -250,8 +253,14 @@ class client {
   void backup_store(std::string path, reply<std::string> done);
   void audit(std::int64_t last, reply<std::vector<audit_entry>> done);
 
-  /// Ends a request early; its reply hears ec::cancelled.
+  /// Ends a request early; its reply hears ec::cancelled. A training writes its
+  /// checkpoint first, and says where it is.
   void cancel(ticket request);
+  /// Ends an adaptation with what it knows: a mixture that is believed by now is
+  /// stored as truncated, else nothing is and the reply hears ec::cancelled; so
+  /// it does where others wait for the same search, which goes on. All else is
+  /// cancelled.
+  void conclude(ticket request);
 
   /// An orderly stop: takes no more work, lets running answers end until
   /// `grace` is over, cancels the rest, closes the store. Blocks.

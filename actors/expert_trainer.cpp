@@ -65,20 +65,41 @@ void expert_trainer_state::begin(const model_card_ref& card) {
 }
 
 void expert_trainer_state::train(training_spec spec) {
+  spec.checkpoint_folder = assignment_.checkpoints;
   auto made = expert_training::make(card_->model, std::move(spec),
                                     reporting(assignment_.sink),
                                     assignment_.rewards);
   if (!made) return end(made.error());
   training_ = std::move(*made);
+  learning_ = true;
   self_->request(assignment_.others->engine, caf::infinite, run_atom_v,
                  assignment_.id, engine_job_ref(training_))
-      .then([this](bool) { publish(); }, failing(engine_name));
+      .then([this](bool) { publish(); },
+            [this](const caf::error& e) { stopped(e); });
+}
+
+void expert_trainer_state::cancel() {
+  if (learning_) {
+    // Its answer comes when no slice runs any more.
+    self_->send(assignment_.others->engine, cancel_atom_v, assignment_.id);
+  } else if (!training_) {
+    end(error{ec::cancelled, "the training of " + assignment_.spec->name +
+                                 " was cancelled before its first step"});
+  }  // else it has ended, and is being published
+}
+
+void expert_trainer_state::stopped(const caf::error& why) {
+  learning_ = false;
+  const error said = from_caf(why, engine_name);
+  end(said.code == ec::cancelled ? training_->stop() : said);
 }
 
 void expert_trainer_state::publish() {
+  learning_ = false;
   auto outcome = training_->outcome();
   if (!outcome) return end(outcome.error());
   if (outcome->file.empty()) {
+    training_->discard_own_checkpoint();
     // A LoRA adapter lies in its folder; the store keeps experts.
     store_expert_version told;
     told.expert = assignment_.spec->name;
@@ -96,7 +117,10 @@ void expert_trainer_state::publish() {
   p.version.provenance_json = std::move(outcome->provenance);
   self_->request(assignment_.others->store, caf::infinite, publish_atom_v,
                  publication_ref(std::make_shared<publication>(std::move(p))))
-      .then([this](const expert_version_ref& kept) { end(*kept); },
+      .then([this](const expert_version_ref& kept) {
+              training_->discard_own_checkpoint();
+              end(*kept);
+            },
             failing(store_name));
 }
 
@@ -114,11 +138,7 @@ expert_trainer_actor::behavior_type expert_trainer_state::make_behavior(
             .then([this](const model_card_ref& card) { begin(card); },
                   failing(engine_name));
       },
-      [this](cancel_atom) {
-        end(error{ec::cancelled,
-                  "the training of " + assignment_.spec->name +
-                      " was cancelled; its checkpoint, if it has one, stays"});
-      },
+      [this](cancel_atom) { cancel(); },
   };
 }
 

@@ -17,10 +17,11 @@ struct training_assignment {
   train_sink_ref sink;
   reward_options rewards = {};  // the operator's
   std::vector<query_label> labels = {};  // the configured ones
+  std::filesystem::path checkpoints = {};  // of runs that name none
 };
 
 /// One training run: reads the data, hands the loop to the engine as a job, and
-/// publishes the best expert. A run that is cut short leaves its checkpoint,
+/// publishes the best expert. A run that is cut short writes its checkpoint,
 /// from which the same request goes on.
 class expert_trainer_state {
  public:
@@ -36,6 +37,8 @@ class expert_trainer_state {
  private:
   void begin(const model_card_ref& card);
   void train(training_spec spec);
+  void cancel();
+  void stopped(const caf::error& why);
   void publish();
   void end(result<store_expert_version> outcome);
   auto failing(const char* whom);
@@ -44,6 +47,7 @@ class expert_trainer_state {
   training_assignment assignment_;
   model_card_ref card_;
   std::shared_ptr<expert_training> training_;
+  bool learning_ = false;  // the engine has training_
 };
 
 using expert_trainer =

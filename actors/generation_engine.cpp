@@ -92,6 +92,7 @@ model_card_ref generation_engine_state::describe() const {
   card.base = base_record(model);
   card.device = model.device().str();
   card.dtype = c10::toString(model.dtype());
+  card.chat_template = model.chat().has_value();
   card.max_sequences = engine_->options().max_sequences;
   card.most_text_bytes = bytes_per_token * static_cast<std::size_t>(std::min(
       engine_->options().max_context, model.config().max_positions));

@@ -43,6 +43,7 @@ using train_sink_ref = shared<train_sink>;
 struct model_card {
   store_base_model base;
   std::string device, dtype;
+  bool chat_template = false;
   std::int64_t max_sequences = 1;
   /// More text in a query is refused before it is tokenised: no text comes near
   /// as many bytes in the tokens of a context.
@@ -146,6 +147,7 @@ CAF_ADD_ATOM(t2_actors, t2, cancel_atom, "cancel")
 CAF_ADD_ATOM(t2_actors, t2, card_atom, "card")
 CAF_ADD_ATOM(t2_actors, t2, check_atom, "check")
 CAF_ADD_ATOM(t2_actors, t2, classify_atom, "classify")
+CAF_ADD_ATOM(t2_actors, t2, conclude_atom, "conclude")
 CAF_ADD_ATOM(t2_actors, t2, drain_atom, "drain")
 CAF_ADD_ATOM(t2_actors, t2, evaluate_atom, "evaluate")
 CAF_ADD_ATOM(t2_actors, t2, evaluations_atom, "evals")

@@ -129,6 +129,9 @@ using task_dispatcher_actor = typed_interface<
     caf::result<void>(progress_atom, std::string, adapt_progress),
     // Gives up a query or stops waiting for an adaptation.
     caf::result<void>(cancel_atom, ticket),
+    // The same, but an adaptation that nobody else waits for is decided by what
+    // is known.
+    caf::result<void>(conclude_atom, ticket),
     // Tasks or experts have changed: routes are looked up again.
     caf::result<void>(forget_atom),
     // Where the others are now.
@@ -145,14 +148,16 @@ using task_dispatcher_actor = typed_interface<
 /// One search for one key; ends when it has answered.
 using adaptation_search_actor = typed_interface<
     // Searches and stores the outcome.
-    caf::result<store_adaptation>(run_atom)>;
+    caf::result<store_adaptation>(run_atom),
+    // Decides by what is known now; stores what is believed, and nothing else.
+    caf::result<void>(conclude_atom)>;
 
 /// One training run (detached: it reads data and checkpoints); ends when its
 /// sink has the outcome.
 using expert_trainer_actor = typed_interface<
     // Trains and publishes; the outcome goes to the sink.
     caf::result<void>(run_atom),
-    // Ends the run at its next slice; the checkpoint stays.
+    // Ends the run at its next slice, with a checkpoint of where it stands.
     caf::result<void>(cancel_atom)>;
 
 /// The tree: starts, watches, restarts and stops all others.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "adaptation/prompt_form.hpp"
 #include "config/jsonl.hpp"
 
 namespace t2 {
@@ -44,6 +45,7 @@ result<route_plan> task_route(expert_store& store, std::string_view name,
   if (!adaptations) return adaptations.error();
   route_plan plan;
   plan.route.task = task->name;
+  plan.route.form = to_string(form_of_queries(*task));
   plan.route.strategy = "base";
   plan.route.reason = "the task is not adapted";
   if (!adaptations->empty()) {

@@ -57,10 +57,13 @@ supervision_options make_tree(const runtime_options& options,
     };
     return system.spawn(run_task_dispatcher, own);
   };
-  tree.spawn_trainer = [rewards, labels](caf::actor_system& system,
-                                         training_assignment assignment) {
+  tree.spawn_trainer = [rewards, labels,
+                        store = options.store.path](
+                           caf::actor_system& system,
+                           training_assignment assignment) {
     assignment.rewards = rewards;
     assignment.labels = labels;
+    assignment.checkpoints = store + ".trainings";
     return system.spawn<caf::detached>(run_expert_trainer,
                                        std::move(assignment));
   };

@@ -53,7 +53,9 @@ auto search_run::encode(const language_model& model) const
     if (!e) return e.error();
     examples.push_back(std::move(*e));
   }
-  auto shots = make_shots(model, examples, **judge);
+  const auto form = parse_prompt_form(plan_->task.form);
+  if (!form) return form.error();
+  auto shots = make_shots(model, examples, **judge, *form);
   if (!shots) return shots.error();
   return judged_shots{*judge, *std::move(shots)};
 }
@@ -77,6 +79,19 @@ bool search_run::advance() {
   }
   work_ = search_->next();
   return false;
+}
+
+void search_run::expire() {
+  stop_judging_.request_stop();
+  if (judging_.valid()) judging_.get();
+  scores_ = nullptr;
+  answers_ = nullptr;
+  if (!search_) {
+    work_ = error{ec::cancelled, "the search was stopped before it began"};
+    return;
+  }
+  search_->expire();
+  work_ = search_->next();
 }
 
 bool search_run::still_judging() {
@@ -110,6 +125,7 @@ few_shot_progress search_run::progress() const {
 }
 
 result<store_adaptation> search_run::outcome(const std::string& base) const {
+  if (!work_) return work_.error();
   const auto found = search_->outcome();
   if (!found) return found.error();
   store_adaptation record;

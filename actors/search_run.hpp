@@ -42,6 +42,10 @@ class search_run {
   /// which waits a few milliseconds, no more.
   bool advance();
 
+  /// What is known decides; the work is search_done from here on. The engine's
+  /// thread.
+  void expire();
+
   /// The results of the last work.
   void take(std::shared_ptr<const std::vector<row_score>> scores) {
     scores_ = std::move(scores);

@@ -61,6 +61,13 @@ class single_flight {
     return std::nullopt;
   }
 
+  /// The key of the run that it waits for alone.
+  std::optional<std::string> alone(request r) const {
+    for (const auto& [key, waiters] : flights_)
+      if (waiters.contains(r) && waiters.size() == 1) return key;
+    return std::nullopt;
+  }
+
   template <class F>
   void for_each(const std::string& key, F&& visit) const {
     const auto flight = flights_.find(key);

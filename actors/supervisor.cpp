@@ -137,6 +137,7 @@ void supervisor_state::health(kept_promise<health_report> promise) {
     report.fingerprint = card_->base.fingerprint;
     report.device = card_->device;
     report.dtype = card_->dtype;
+    report.chat_template = card_->chat_template;
   }
   report.damaged = damaged_;
   report.trainings = static_cast<std::int64_t>(trainers_.size());

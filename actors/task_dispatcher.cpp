@@ -222,6 +222,7 @@ void task_dispatcher_state::follow(ticket t, live_query& q,
   }
   if (plan.undecided() && q.pass_1.empty() && options_.strategy != "base") {
     q.task = plan.route.task;
+    q.form = plan.route.form;
     return begin_pass_1(t, q, options_.strategy);
   }
   q.route = plan.route;
@@ -238,6 +239,7 @@ void task_dispatcher_state::follow(ticket t, live_query& q,
   }
   if (!q.task.empty()) {
     q.route.task = q.task;
+    q.route.form = q.form;
     q.route.reason = "the task is not adapted; " + q.route.reason;
   }
   if (q.question->route_only) {
@@ -487,6 +489,17 @@ void task_dispatcher_state::leave_adaptation(ticket t) {
   check_drained();
 }
 
+void task_dispatcher_state::conclude(ticket t) {
+  const auto key = searches_.alone(t);
+  const auto searcher = key ? searchers_.find(*key) : searchers_.end();
+  if (searcher != searchers_.end()) {
+    self_->send(searcher->second, conclude_atom_v);
+    return;  // its outcome lands as any other
+  }
+  give_up(t, cancelled_error());
+  leave_adaptation(t);
+}
+
 // --- the whole -------------------------------------------------------------
 
 void task_dispatcher_state::meet(const peers_ref& now) {
@@ -581,6 +594,7 @@ task_dispatcher_actor::behavior_type task_dispatcher_state::make_behavior(
         give_up(t, cancelled_error());
         leave_adaptation(t);
       },
+      [this](conclude_atom, ticket t) { conclude(t); },
       [this](forget_atom) { routes_.forget(); },
       [this](peers_atom, const peers_ref& now) { meet(now); },
       [this](health_atom) {

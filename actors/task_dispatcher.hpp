@@ -68,6 +68,7 @@ class task_dispatcher_state {
     std::optional<steady_time> deadline;
     stage at = stage::waiting;
     std::string task = {};    // named, but not adapted
+    std::string form = {};    // of that
     std::string pass_1 = {};  // "prompt" or "classifier", once it has begun
     std::optional<classification> said = {};  // by pass 1
     label_table_ref table = {};               // of that
@@ -112,6 +113,7 @@ class task_dispatcher_state {
   void searched(const std::string& key, result<store_adaptation> outcome);
   void fail_adaptation(ticket t, const error& why);
   void leave_adaptation(ticket t);
+  void conclude(ticket t);
 
   // The whole.
   void meet(const peers_ref& now);

@@ -13,7 +13,7 @@ std::string adaptation_key(std::string_view base_fingerprint,
                            std::string_view strategy,
                            const few_shot_options& options,
                            std::span<const example> examples,
-                           std::string_view reward) {
+                           std::string_view reward, prompt_form form) {
   using nlohmann::json;
   std::vector<keyed_version> sorted{versions.begin(), versions.end()};
   std::sort(sorted.begin(), sorted.end(),
@@ -29,7 +29,7 @@ std::string adaptation_key(std::string_view base_fingerprint,
   const sampling_options& sampling = options.sampling;
   // Only what changes the outcome: not seconds, not byte budgets. Keys of an
   // object are sorted, numbers have one spelling.
-  const json all{
+  json all{
       {"format", "t2-adaptation-2"},
       {"base", base_fingerprint},
       {"experts", experts},
@@ -59,6 +59,8 @@ std::string adaptation_key(std::string_view base_fingerprint,
       {"examples", shots},
       {"reward", reward},
       {"seed", options.seed}};
+  if (form == prompt_form::chat && std::ranges::any_of(examples, is_bare_prompt))
+    all["form"] = to_string(form);
   return sha256_hex(all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 

@@ -8,6 +8,7 @@
 
 #include "adaptation/example.hpp"
 #include "adaptation/few_shot_search.hpp"
+#include "adaptation/prompt_form.hpp"
 
 namespace t2 {
 
@@ -21,13 +22,16 @@ struct keyed_version {
 /// The cache key of an adaptation: SHA-256 of canonical JSON (sorted keys) of
 /// all that its outcome depends on: base, expert versions (in any order),
 /// strategy, options (the token budget, not the seconds: a truncated search is
-/// marked instead; not the byte budgets), examples in their order, reward,
-/// seed. 64 hexadecimal digits.
+/// marked instead; not the byte budgets), examples in their order, their form
+/// where it is chat and one of them is a bare prompt (keys are older than
+/// forms: what was searched raw keeps its key), reward, seed. 64 hexadecimal
+/// digits.
 std::string adaptation_key(std::string_view base_fingerprint,
                            std::span<const keyed_version> versions,
                            std::string_view strategy,
                            const few_shot_options& options,
                            std::span<const example> examples,
-                           std::string_view reward);
+                           std::string_view reward,
+                           prompt_form form = prompt_form::raw);
 
 }  // namespace t2

@@ -31,6 +31,15 @@ double mean(std::span<const double> values) {
   return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
+/// That later steps do not change.
+training_checkpoint copy_of(const training_checkpoint& c) {
+  training_checkpoint copy = c;
+  copy.optimiser.parameter = c.optimiser.parameter.clone();
+  copy.optimiser.first_moment = c.optimiser.first_moment.clone();
+  copy.optimiser.second_moment = c.optimiser.second_moment.clone();
+  return copy;
+}
+
 }  // namespace
 
 struct expert_training::state {
@@ -55,6 +64,10 @@ struct expert_training::state {
   };
   phase at = phase::open;
   training_checkpoint saved;  // where the run stands
+  // A step that is validated is done with its validation: until then a run that
+  // is stopped goes on from before the step.
+  std::optional<training_checkpoint> before_step;
+  bool own_checkpoint = false;  // spec.checkpoint was not asked for
   std::int64_t resumed_from = 0;
   training_progress progress;
   std::optional<error> failure;
@@ -69,6 +82,9 @@ struct expert_training::state {
   std::vector<double> base_rewards;
   std::vector<std::string> base_answers;
 
+  result<void> restore(const std::string& identity);
+  result<void> write(const training_checkpoint& stands) const;
+  error stop();
   void open();
   void gather(phase next);
   void learn();
@@ -192,10 +208,9 @@ void expert_training::state::go_on() {
       saved.step - saved.best_step >= spec.patience * spec.validate_every;
   const bool last = saved.step == spec.steps || stop;
   const bool due = last || saved.step % spec.checkpoint_every == 0;
+  before_step.reset();
   if (due && !spec.checkpoint.empty() && saved.step > resumed_from)
-    if (auto written = write_training_checkpoint(spec.checkpoint, saved);
-        !written)
-      return fail(written.error());
+    if (auto written = write(saved); !written) return fail(written.error());
   if (last) {
     if (test_questions.empty()) return conclude_run();
     if (use(parameters->initial())) at = phase::test_base;
@@ -226,6 +241,9 @@ void expert_training::state::end_step() {
     return diverged("the gradient is not finite");
   const double rate = learning_rate_at(saved.step, spec.steps,
                                        spec.learning_rate, spec.warmup);
+  const bool validates = (saved.step + 1) % spec.validate_every == 0 ||
+                         saved.step + 1 == spec.steps;
+  if (validates) before_step = copy_of(saved);
   adamw_step(saved.optimiser, of_p, rate,
              {.weight_decay = spec.weight_decay,
               .decay_towards = parameters->decay_towards()});
@@ -242,10 +260,39 @@ void expert_training::state::end_step() {
   }
   if (!use(p)) return;
   report();
-  if (saved.step % spec.validate_every == 0 || saved.step == spec.steps)
+  if (validates)
     begin_validation();
   else
     go_on();
+}
+
+result<void> expert_training::state::write(
+    const training_checkpoint& stands) const {
+  if (own_checkpoint) {
+    // What cannot be made is told by the write.
+    std::error_code ignored;
+    const auto& folder = spec.checkpoint_folder;
+    if (std::filesystem::create_directories(folder, ignored))
+      std::filesystem::permissions(folder, std::filesystem::perms::owner_all,
+                                   ignored);
+  }
+  return write_training_checkpoint(spec.checkpoint, stands);
+}
+
+error expert_training::state::stop() {
+  const training_checkpoint& stands = before_step ? *before_step : saved;
+  const std::string where =
+      "the training of " + spec.name + " stopped at step " +
+      std::to_string(stands.step) + " of " + std::to_string(spec.steps);
+  if (stands.step == 0)
+    return {ec::cancelled, where + ": it begins again from nothing"};
+  if (spec.checkpoint.empty())
+    return {ec::cancelled, where + ": it has no checkpoint and begins again"};
+  if (auto written = write(stands); !written)
+    return {written.error().code,
+            where + " and is lost: " + written.error().message};
+  return {ec::cancelled, where + "; the same training goes on from " +
+                             spec.checkpoint.string()};
 }
 
 // Greedy answers to the test questions, of the base and then of the best step.
@@ -338,7 +385,8 @@ std::string expert_training::state::provenance() const {
   json out{{"objective", spec.objective},
            {"method", spec.method},
            {"data_sha256", objective->data_hash()},
-           {"options", json::parse(canonical_json(spec))},
+           {"options",
+            json::parse(canonical_json(spec, objective->chat_prompts()))},
            {"seed", spec.seed},
            {"metrics", metrics}};
   // An expert file has a place of its own for them.
@@ -410,25 +458,54 @@ result<std::shared_ptr<expert_training>> expert_training::make(
 
   const std::string identity = sha256_hex(
       s.model->fingerprint() + "\n" + s.objective->data_hash() + "\n" +
-      canonical_json(s.spec));
-  if (!s.spec.checkpoint.empty()) {
-    auto found = read_training_checkpoint(s.spec.checkpoint, identity,
-                                          s.parameters->size());
-    if (!found) return found.error();
-    if (*found) {
-      s.saved = **std::move(found);
-      s.resumed_from = s.saved.step;
-      s.progress.step = s.saved.step;
-      s.progress.loss = s.saved.last_loss;
-      s.progress.validation = s.saved.last;
-      s.progress.best_validation = s.saved.best_score;
-      return training;
+      canonical_json(s.spec, s.objective->chat_prompts()));
+  if (s.spec.checkpoint.empty() && !s.spec.checkpoint_folder.empty()) {
+    s.own_checkpoint = true;
+    s.spec.checkpoint =
+        s.spec.checkpoint_folder /
+        (sha256_hex(s.spec.name + "\n" + identity).substr(0, 32) +
+         ".checkpoint");
+  }
+  if (auto restored = s.restore(identity); !restored) return restored.error();
+  return training;
+}
+
+/// Where the checkpoint left it, or the beginning.
+result<void> expert_training::state::restore(const std::string& identity) {
+  if (!spec.checkpoint.empty()) {
+    auto found =
+        read_training_checkpoint(spec.checkpoint, identity, parameters->size());
+    // Nobody has asked for it, so nobody is told that it is of no use.
+    if (!found && !own_checkpoint) return found.error();
+    if (found && *found) {
+      saved = **std::move(found);
+      resumed_from = saved.step;
+      progress.step = saved.step;
+      progress.loss = saved.last_loss;
+      progress.validation = saved.last;
+      progress.best_validation = saved.best_score;
+      return {};
     }
   }
-  s.saved.identity = identity;
-  s.saved.optimiser = make_adamw_state(s.parameters->initial());
-  s.saved.best = s.saved.optimiser.parameter.clone();
-  return training;
+  saved.identity = identity;
+  saved.optimiser = make_adamw_state(parameters->initial());
+  saved.best = saved.optimiser.parameter.clone();
+  return {};
+}
+
+error expert_training::stop() {
+  state& s = *state_;
+  if (s.failure) return *s.failure;
+  s.fail(s.stop());
+  return *s.failure;
+}
+
+void expert_training::discard_own_checkpoint() {
+  std::error_code ignored;
+  if (!state_->own_checkpoint) return;
+  std::filesystem::remove(state_->spec.checkpoint, ignored);
+  // The last one leaves no folder.
+  std::filesystem::remove(state_->spec.checkpoint_folder, ignored);
 }
 
 bool expert_training::advance(language_model&) {

@@ -54,10 +54,12 @@ struct trained_expert {
 };
 
 /// Trains one expert, or a LoRA adapter (which is written to spec.output), as a
-/// job of the engine, in slices. With
-/// spec.checkpoint set, a run that was killed and is made again with the same
-/// spec and data goes on from its last checkpoint and ends in the same bits on
-/// the same machine. The engine's thread, but for make().
+/// job of the engine, in slices. A run that was stopped or killed and is made
+/// again with the same spec and data goes on from its last checkpoint and ends
+/// in the same bits on the same machine. Without spec.checkpoint it keeps one of
+/// its own in spec.checkpoint_folder, under a hash of the run. The engine's
+/// thread, but for make() and, where the engine no longer has it, stop() and
+/// discard_own_checkpoint().
 class expert_training : public engine_job {
  public:
   /// Reads the checkpoint where there is one: ec::incompatible when it is of
@@ -71,6 +73,13 @@ class expert_training : public engine_job {
 
   /// A slice: one packed step of rollouts, or one forward and backward pass.
   bool advance(language_model& model) override;
+
+  /// Ends a run that shall not go on now: writes the checkpoint of where it
+  /// stands. The error that outcome() is from here on: ec::cancelled says where
+  /// the run stopped and what goes on from there, or ec::io.
+  error stop();
+  /// What has ended and is kept needs no checkpoint of its own any more.
+  void discard_own_checkpoint();
 
   const training_progress& progress() const;
   /// Step the run was resumed from; 0: from the start.

@@ -11,6 +11,7 @@
 #include "adaptation/expert_pool.hpp"
 #include "adaptation/few_shot_options.hpp"
 #include "adaptation/mixture.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "adaptation/reward.hpp"
 #include "config/result.hpp"
 #include "model/engine.hpp"
@@ -24,10 +25,11 @@ struct search_shot {
   std::vector<scoring_row> choices;    // prompt and each of source.choices
 };
 
-/// Prepares the examples for `model`: encoded, checked against the reward.
-result<std::vector<search_shot>> make_shots(const language_model& model,
-                                            std::span<const example> examples,
-                                            const reward& judge);
+/// Prepares the examples for `model`: encoded in this form, checked against the
+/// reward.
+result<std::vector<search_shot>> make_shots(
+    const language_model& model, std::span<const example> examples,
+    const reward& judge, prompt_form form = prompt_form::raw);
 
 /// Texts whose likelihood the search wants: give it row scores in order.
 struct score_work {

@@ -4,10 +4,12 @@
 #include <limits>
 
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "adaptation/prompt_groups.hpp"
 #include "adaptation/prompting.hpp"
 #include "adaptation/random_stream.hpp"
 #include "config/sha256.hpp"
+#include "model/language_model.hpp"
 
 namespace t2 {
 namespace {
@@ -98,15 +100,26 @@ struct asked_rows {
   std::vector<std::uint64_t> prompts = {};
 };
 
+/// What all rows have in common; grows with them.
+struct reading {
+  seen_prompts seen = {};
+  bool chat_prompts = false;
+};
+
 result<asked_rows> rows_of(const language_model& model,
                            const std::vector<example>& examples,
-                           std::int64_t max_tokens, seen_prompts& seen) {
+                           const training_spec& spec, reading& read) {
+  const std::int64_t max_tokens = spec.max_tokens;
   asked_rows out;
   for (const example& e : examples) {
-    seen.add(e);
+    read.seen.add(e);
     const bool plain = e.prompt.empty() && e.messages.empty();
+    const auto form =
+        form_of_example(spec.form, model.chat().has_value(), e);
+    if (form == prompt_form::chat && is_bare_prompt(e))
+      read.chat_prompts = true;
     auto row = training_row_of(
-        model, e,
+        model, asked_as(form, e),
         plain ? std::numeric_limits<std::int64_t>::max() : max_tokens);
     if (!row) return row.error();
     const std::size_t before = out.rows.size();
@@ -137,13 +150,15 @@ next_token_objective::next_token_objective(std::vector<training_row> training,
                                            std::int64_t batch,
                                            std::uint64_t seed,
                                            std::string data_hash,
-                                           seen_prompts seen)
+                                           seen_prompts seen,
+                                           bool chat_prompts)
     : training_(std::move(training)),
       validation_(std::move(held_out)),
       batch_(batch),
       seed_(seed),
       data_hash_(std::move(data_hash)),
       seen_(std::move(seen)),
+      chat_prompts_(chat_prompts),
       epoch_(no_epoch) {
   weigh_as_prompts(validation_, held_prompts);
 }
@@ -183,8 +198,8 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const language_model& model, const training_spec& spec) {
   const auto examples = examples_of(spec, spec.data, "data");
   if (!examples) return examples.error();
-  seen_prompts seen;
-  auto rows = rows_of(model, *examples, spec.max_tokens, seen);
+  reading read;
+  auto rows = rows_of(model, *examples, spec, read);
   if (!rows) return rows.error();
   std::vector<training_row> training, validation;
   std::vector<std::uint64_t> held_prompts;
@@ -192,8 +207,9 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
     const auto others =
         examples_of(spec, spec.validation_data, "validation_data");
     if (!others) return others.error();
-    if (auto fine = refuse_learnt(*others, seen); !fine) return fine.error();
-    auto held = rows_of(model, *others, spec.max_tokens, seen);
+    if (auto fine = refuse_learnt(*others, read.seen); !fine)
+      return fine.error();
+    auto held = rows_of(model, *others, spec, read);
     if (!held) return held.error();
     validation = std::move(held->rows);
     held_prompts = std::move(held->prompts);
@@ -223,7 +239,7 @@ result<std::unique_ptr<next_token_objective>> make_next_token_objective(
                  (spec.validation_data.empty()
                       ? std::string{}
                       : "\n\x1e" + spec.validation_data)),
-      std::move(seen));
+      std::move(read.seen), read.chat_prompts);
 }
 
 }  // namespace t2

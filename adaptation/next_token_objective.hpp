@@ -20,11 +20,12 @@ class next_token_objective : public training_objective {
                        std::vector<training_row> held_out,
                        const prompt_groups& held_prompts, std::int64_t batch,
                        std::uint64_t seed, std::string data_hash,
-                       seen_prompts seen);
+                       seen_prompts seen, bool chat_prompts = false);
 
   std::string_view name() const override { return "next-token"; }
   const std::string& data_hash() const override { return data_hash_; }
   const seen_prompts& seen() const override { return seen_; }
+  bool chat_prompts() const override { return chat_prompts_; }
   bool validates() const override { return !validation_.empty(); }
   result<void> begin_step(std::int64_t step) override;
   result<void> begin_validation() override;
@@ -41,6 +42,7 @@ class next_token_objective : public training_objective {
   std::uint64_t seed_;
   std::string data_hash_;
   seen_prompts seen_;
+  bool chat_prompts_;
   std::uint64_t epoch_;             // whose order `order_` is
   std::vector<std::size_t> order_;
   gathered_rows next_;

@@ -41,20 +41,6 @@ std::optional<std::string_view> after(std::string_view line,
   return line.substr(next == std::string_view::npos ? line.size() : next);
 }
 
-bool defines(std::string_view code, std::string_view name) {
-  for (std::string_view line : lines_of(code))
-    for (const char* opening : {"def ", "async def ", "class ", ""}) {
-      const auto rest = after(line, opening);
-      if (!rest || !rest->starts_with(name)) continue;
-      const auto tail = rest->substr(name.size());
-      if (tail.empty() || is_name_char(tail.front())) continue;
-      if (*opening != '\0') return true;
-      const auto assigned = after(tail, "");
-      if (assigned->starts_with('=') && !assigned->starts_with("==")) return true;
-    }
-  return false;
-}
-
 }  // namespace
 
 std::string code_of(std::string_view answer) {
@@ -88,13 +74,27 @@ std::string code_of(std::string_view answer) {
   return std::string(answer);
 }
 
+bool defines_name(std::string_view code, std::string_view name) {
+  for (std::string_view line : lines_of(code))
+    for (const char* opening : {"def ", "async def ", "class ", ""}) {
+      const auto rest = after(line, opening);
+      if (!rest || !rest->starts_with(name)) continue;
+      const auto tail = rest->substr(name.size());
+      if (tail.empty() || is_name_char(tail.front())) continue;
+      if (*opening != '\0') return true;
+      const auto assigned = after(tail, "");
+      if (assigned->starts_with('=') && !assigned->starts_with("==")) return true;
+    }
+  return false;
+}
+
 std::string program_of(std::string_view answer, const example& e) {
   std::string code = code_of(answer);
   // Models open an answer with one space behind some prompts; a program that
   // stands alone cannot have it.
   const auto first = code.find_first_not_of(' ');
   const std::string alone = first == 1 ? code.substr(1) : code;
-  if (!e.entry_point.empty() && !defines(alone, e.entry_point))
+  if (!e.entry_point.empty() && !defines_name(alone, e.entry_point))
     return e.prompt + code;
   code = alone;
   std::string program;

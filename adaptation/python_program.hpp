@@ -12,6 +12,9 @@ namespace t2 {
 /// runs to the end; a fence that only closes ends the code before it.
 std::string code_of(std::string_view answer);
 
+/// Whether a line of it defines a function or class of this name, or assigns it.
+bool defines_name(std::string_view code, std::string_view name);
+
 /// The program that an answer makes. Where the example names an entry point
 /// that the code does not define, the prompt opens the program and the code
 /// goes on (HumanEval); else the code stands alone, behind the prompt's lines

@@ -68,6 +68,9 @@ struct training_spec {
   std::string validation_data;         // the same; empty: a part of `data`
   std::map<std::string, std::string> tests;  // JSONL by name: asked at the end
   std::string format = "jsonl";        // jsonl or text (blank-line separated)
+  /// How bare prompts are asked: "raw", "chat"; empty: through the model's chat
+  /// template where it has one, but for the beginnings of programs.
+  std::string form{};
   /// Prompts are asked as pass 1 asks them, answers are labels (reinforce).
   bool classify = false;
   std::vector<std::string> labels;     // of it: "name: description"
@@ -97,7 +100,10 @@ struct training_spec {
   double kl_weight = 0.1;              // λ
   std::string kl_direction = "policy-base";  // base-policy
   std::uint64_t seed = 0;
-  std::filesystem::path checkpoint;    // file; empty: none
+  std::filesystem::path checkpoint;    // file; empty: one in the folder below
+  /// Where a run without a checkpoint keeps one of its own until it has ended;
+  /// empty: nowhere. The process says, no request does.
+  std::filesystem::path checkpoint_folder;
   std::int64_t checkpoint_every = 20;
   std::string caller{};                // who asked for it
 };

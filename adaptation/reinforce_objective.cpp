@@ -33,7 +33,10 @@ reinforce_objective::reinforce_objective(std::vector<question> training,
       options_(std::move(options)),
       data_hash_(std::move(data_hash)) {
   for (const auto* questions : {&training_, &validation_})
-    for (const question& q : *questions) seen_.add(q.source);
+    for (const question& q : *questions) {
+      seen_.add(q.source);
+      chat_prompts_ = chat_prompts_ || q.chat_prompt;
+    }
 }
 
 result<void> reinforce_objective::begin_step(std::int64_t step) {

@@ -35,6 +35,7 @@ class reinforce_objective : public training_objective {
   std::string_view name() const override { return "reinforce"; }
   const std::string& data_hash() const override { return data_hash_; }
   const seen_prompts& seen() const override { return seen_; }
+  bool chat_prompts() const override { return chat_prompts_; }
   bool validates() const override { return !validation_.empty(); }
   result<void> begin_step(std::int64_t step) override;
   result<void> begin_validation() override;
@@ -60,6 +61,7 @@ class reinforce_objective : public training_objective {
   training_options options_;
   std::string data_hash_;
   seen_prompts seen_;
+  bool chat_prompts_ = false;
   bool validating_ = false;
   std::vector<const question*> asked_;
   std::uint64_t stream_ = 0;

@@ -8,6 +8,7 @@
 
 #include "adaptation/label_classifier.hpp"
 #include "adaptation/leak_guard.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "adaptation/prompting.hpp"
 #include "model/answer.hpp"
 #include "model/language_model.hpp"
@@ -109,16 +110,20 @@ result<std::vector<question>> make_questions(
       return error{ec::invalid_argument,
                    where + ": reward " + name +
                        ": expected one that judges a text"};
+    const auto form =
+        form_of_example(spec.form, model->chat().has_value(), e);
+    const example asked = asked_as(form, e);
+    const bool chats = !pass_1 && asked.messages.size() != e.messages.size();
     auto prompt =
         pass_1 ? pass_1->prompt({.prompt = e.prompt, .messages = e.messages})
-               : prompt_tokens(*model, e.prompt, e.messages);
+               : prompt_tokens(*model, asked.prompt, asked.messages);
     if (!prompt) return prompt.error();
     if (static_cast<std::int64_t>(prompt->size()) > spec.max_tokens)
       return error{ec::exhausted,
                    where + ": expected a prompt of at most " +
                        std::to_string(spec.max_tokens) + " tokens, found " +
                        std::to_string(prompt->size())};
-    questions.push_back({std::move(e), *std::move(prompt), judge});
+    questions.push_back({std::move(e), *std::move(prompt), judge, chats});
   }
   return questions;
 }

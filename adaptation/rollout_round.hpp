@@ -23,6 +23,7 @@ struct question {
   example source;
   std::vector<token_id> prompt;
   std::shared_ptr<const reward> judge;
+  bool chat_prompt = false;  // a bare prompt, put into the chat template
 };
 
 /// Examples whose answers are generated and judged, as `spec` says: its reward

@@ -39,6 +39,8 @@ class training_objective {
   virtual const std::string& data_hash() const = 0;
   /// The prompts that it learns from and chooses by.
   virtual const seen_prompts& seen() const = 0;
+  /// Whether bare prompts of the data go through the model's chat template.
+  virtual bool chat_prompts() const = 0;
   /// Whether rows are held out; else the last step is the best.
   virtual bool validates() const = 0;
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "adaptation/prompt_form.hpp"
+
 namespace t2 {
 namespace {
 
@@ -47,6 +49,9 @@ result<training_options> check(const training_spec& spec) {
     return error{ec::invalid_argument, "method: expected svf or lora, found '" +
                                            spec.method + "'"};
   }
+  if (!spec.form.empty())
+    if (const auto form = parse_prompt_form(spec.form); !form)
+      return form.error();
   if (spec.classify && spec.objective != "reinforce")
     return error{ec::invalid_argument,
                  "classify: expected the objective reinforce, found '" +
@@ -76,7 +81,7 @@ result<training_options> check(const training_spec& spec) {
   return out;
 }
 
-std::string canonical_json(const training_spec& spec) {
+std::string canonical_json(const training_spec& spec, bool chat_prompts) {
   nlohmann::json out{{"method", spec.method},
                      {"objective", spec.objective},
                      {"format", spec.format},
@@ -110,6 +115,8 @@ std::string canonical_json(const training_spec& spec) {
     out["kl_direction"] = spec.kl_direction;
     if (spec.classify) out["labels"] = spec.labels;
   }
+  // Raw is how trainings were before they had a form.
+  if (chat_prompts) out["form"] = to_string(prompt_form::chat);
   return out.dump();
 }
 

@@ -27,7 +27,9 @@ struct training_options {
 result<training_options> check(const training_spec& spec);
 
 /// What of a spec makes the run what it is, as JSON with sorted keys: not the
-/// name, the data (hashed apart) or where checkpoints go.
-std::string canonical_json(const training_spec& spec);
+/// name, the data (hashed apart) or where checkpoints go. `chat_prompts`: bare
+/// prompts of the data are asked through the chat template.
+std::string canonical_json(const training_spec& spec,
+                           bool chat_prompts = false);
 
 }  // namespace t2

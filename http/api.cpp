@@ -13,10 +13,12 @@ router make_api(client& actors, api_options options) {
       return std::chrono::duration_cast<std::chrono::seconds>(since).count();
     };
   }
-  const auto jobs = std::make_shared<job_board>([] {
+  const auto microseconds = [] {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
-  });
+  };
+  const auto jobs = std::make_shared<job_board>(
+      microseconds, job_journal(options.jobs_file));
   router routes;
   add_state_routes(routes, actors);
   add_completion_routes(routes, actors, options);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -17,6 +18,8 @@ struct api_options {
   search_options search = {};  // where a request leaves them out
   /// Seconds since 1970, for answers.
   std::function<std::int64_t()> now = {};
+  /// Where jobs in the background are remembered; empty: nowhere.
+  std::filesystem::path jobs_file = {};
   /// What /metrics says of the serving; none: nothing.
   std::shared_ptr<serving_metrics> metrics = {};
 };

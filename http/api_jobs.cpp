@@ -34,6 +34,10 @@ void add_job_routes(router& routes, const job_board_ref& jobs) {
   };
   routes.add("POST", "/v1/jobs/{id}/cancel", cancel);
   routes.add("DELETE", "/v1/jobs/{id}", cancel);
+  routes.add("POST", "/v1/jobs/{id}/stop",
+             [jobs, tell](http_request request, exchange_ref answer) {
+               tell(*answer, jobs->stop(request.capture.at("id")));
+             });
 }
 
 }  // namespace t2

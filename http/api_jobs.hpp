@@ -17,15 +17,17 @@ template <class Progress, class Final, class Start>
 void run_job(client& actors, const job_board_ref& jobs, const std::string& kind,
              const std::string& subject, exchange_ref answer, bool background,
              Start start) {
-  const auto id = jobs->open(kind, subject);
+  const auto id = jobs->open(kind, subject, background);
   if (!id) return answer->reply(error_reply(id.error()));
   std::shared_ptr<progress_stream> stream;
   if (!background) stream = std::make_shared<progress_stream>(answer);
   const ticket t = start(
       [jobs, stream, id = *id](Progress now) {
-        const ordered_json form = form_of(now);
+        ordered_json form = form_of(now);
         jobs->progress(id, form);
-        if (stream) stream->progress(form);
+        if (!stream) return;
+        form["job"] = id;
+        stream->progress(form);
       },
       [jobs, stream, id = *id](result<Final> done) {
         if (!done) {
@@ -37,7 +39,9 @@ void run_job(client& actors, const job_board_ref& jobs, const std::string& kind,
         jobs->finish(id, form);
         if (stream) stream->finish(form);
       });
-  jobs->on_cancel(*id, [&actors, t] { actors.cancel(t); });
+  jobs->on_cancel(
+      *id, [&actors, t] { actors.cancel(t); },
+      [&actors, t] { actors.conclude(t); });
   if (!background) return cancel_on_leave(*answer, actors, t);
   const auto form = jobs->show(*id);
   if (!form) return answer->reply(error_reply(form.error()));

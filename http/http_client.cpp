@@ -21,7 +21,9 @@ error interrupted() {
 
 class connected_socket {
  public:
-  connected_socket(int fd, int interrupt) : fd_(fd), interrupt_(interrupt) {}
+  connected_socket(int fd, int interrupt,
+                   const http_client::on_interrupt& told)
+      : fd_(fd), interrupt_(interrupt), told_(told) {}
   ~connected_socket() { ::close(fd_); }
   connected_socket(const connected_socket&) = delete;
   connected_socket& operator=(const connected_socket&) = delete;
@@ -68,13 +70,18 @@ class connected_socket {
       const int ready = ::poll(both.data(), interrupt_ < 0 ? 1 : 2, -1);
       if (ready < 0 && errno != EINTR) return failed("cannot wait");
       if (ready < 0) continue;
-      if (both[1].revents != 0) return interrupted();
+      if (interrupt_ >= 0 && both[1].revents != 0) {
+        interrupt_ = -1;
+        if (!told_ || !told_()) return interrupted();
+        continue;
+      }
       return {};
     }
   }
 
   int fd_;
   int interrupt_;
+  const http_client::on_interrupt& told_;
   std::array<char, 65536> bytes_;
 };
 
@@ -94,22 +101,25 @@ result<client_reply> http_client::request(std::string_view method,
                                           std::string_view target,
                                           std::string_view body,
                                           std::string_view content_type) const {
-  return exchange(print_request(method, target, body, content_type), nullptr);
+  return exchange(print_request(method, target, body, content_type), nullptr,
+                  {});
 }
 
 result<client_reply> http_client::stream(
     std::string_view method, std::string_view target, std::string_view body,
-    const std::function<bool(server_event)>& on_event) const {
+    const std::function<bool(server_event)>& on_event,
+    const on_interrupt& told) const {
   return exchange(print_request(method, target, body, "application/json"),
-                  on_event);
+                  on_event, told);
 }
 
 result<client_reply> http_client::exchange(
     const std::string& request,
-    const std::function<bool(server_event)>& on_event) const {
+    const std::function<bool(server_event)>& on_event,
+    const on_interrupt& told) const {
   const auto fd = connect_unix_socket(settings_.socket);
   if (!fd) return fd.error();
-  connected_socket peer(*fd, settings_.interrupt);
+  connected_socket peer(*fd, settings_.interrupt, told);
   client_reply reply;
   event_stream events;
   std::string piece;

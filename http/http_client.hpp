@@ -28,6 +28,9 @@ class http_client {
     int interrupt = -1;
     std::size_t most_bytes = std::size_t{1} << 30;  // of an answer's body
   };
+  /// Hears once that the interrupt has come. True: the call goes on to its end
+  /// all the same.
+  using on_interrupt = std::function<bool()>;
 
   explicit http_client(settings chosen) : settings_(std::move(chosen)) {}
 
@@ -44,12 +47,14 @@ class http_client {
   /// When that returns false, the connection is closed: ec::cancelled.
   result<client_reply> stream(
       std::string_view method, std::string_view target, std::string_view body,
-      const std::function<bool(server_event)>& on_event) const;
+      const std::function<bool(server_event)>& on_event,
+      const on_interrupt& told = {}) const;
 
  private:
   result<client_reply> exchange(
       const std::string& request,
-      const std::function<bool(server_event)>& on_event) const;
+      const std::function<bool(server_event)>& on_event,
+      const on_interrupt& told) const;
 
   settings settings_;
 };

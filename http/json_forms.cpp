@@ -1,5 +1,6 @@
 #include "http/json_forms.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace t2 {
@@ -20,6 +21,7 @@ ordered_json form_of(const health_report& health) {
           {"fingerprint", health.fingerprint},
           {"device", health.device},
           {"dtype", health.dtype},
+          {"chat_template", health.chat_template},
           {"queued", health.queued},
           {"running", health.running},
           {"searches", health.searches},
@@ -44,6 +46,7 @@ ordered_json form_of(const mixture_summary& mixture) {
 ordered_json form_of(const routing& route) {
   ordered_json form = {{"strategy", route.strategy},
                        {"task", text_or_null(route.task)},
+                       {"form", text_or_null(route.form)},
                        {"label", text_or_null(route.label)},
                        {"confidence", nullptr},
                        {"reason", text_or_null(route.reason)},
@@ -74,10 +77,16 @@ ordered_json form_of(const store_task& task) {
   for (const auto& example : task.examples) {
     examples.push_back(form_of(example));
   }
+  // Conversations go through the chat template in either form.
+  const bool talks = !examples.empty() &&
+                     std::ranges::all_of(examples, [](const auto& example) {
+                       return example.contains("messages");
+                     });
   return {
       {"object", "task"},        {"name", task.name},
       {"base", task.base},       {"description", task.description},
-      {"reward", task.reward},   {"options", embedded_json(task.options_json)},
+      {"reward", task.reward},   {"form", talks ? "chat" : task.form},
+      {"options", embedded_json(task.options_json)},
       {"created", task.created}, {"examples", std::move(examples)}};
 }
 

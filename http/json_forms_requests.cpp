@@ -53,6 +53,8 @@ result<store_task> parse_task(std::string_view body) {
   in.read_choice("reward", task.reward,
                  {"exact", "numeric", "choice", "regex", "python", "command",
                   "logprob"});
+  task.form.clear();  // without one, the model and the examples decide
+  in.read_choice("form", task.form, {"raw", "chat"});
   if (const json* options = in.member("options")) {
     if (!options->is_object()) in.fail_member("options", "an object", *options);
     task.options_json = options->dump();
@@ -126,6 +128,7 @@ result<training_form> parse_training(std::string expert,
     }
   }
   in.read("classify", spec.classify);
+  in.read_choice("form", spec.form, {"raw", "chat"});
   in.read_choice("format", spec.format, {"jsonl", "text"});
   in.read_choice("targets", spec.targets, {"attention", "mlp", "all"});
   in.read_choice("norm", spec.norm, {"none", "nuclear"});

@@ -120,6 +120,9 @@ void require_valid(sqlite_database& db, const store_task& task) {
   }
   require_valid_description(task.description);
   require_word("reward", task.reward, record_limits::short_text);
+  if (task.form != "raw" && task.form != "chat") {
+    refuse("form", "raw or chat, found '" + task.form.substr(0, 80) + "'");
+  }
   require_json(db, "options_json", task.options_json);
   if (task.examples.size() > record_limits::examples) {
     refuse("examples", "at most " + std::to_string(record_limits::examples) +

@@ -64,6 +64,7 @@ struct store_task {
   std::string base{};  // fingerprint
   std::string description{};
   std::string reward{};             // adaptation/reward.hpp
+  std::string form = "raw";  // how bare prompts are asked: "raw" or "chat"
   std::string options_json = "{}";  // system prompt, strategy, ...
   std::vector<store_example> examples{};
   std::int64_t created = 0;

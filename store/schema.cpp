@@ -140,8 +140,15 @@ CREATE TRIGGER audit_log_is_not_cut BEFORE DELETE ON audit_log
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 )sql";
 
+// How a task's bare prompts are asked. Those of version 1 were asked raw.
+constexpr const char* version_2 = R"sql(
+ALTER TABLE tasks ADD COLUMN form TEXT NOT NULL DEFAULT 'raw'
+  CHECK(form IN ('raw', 'chat'));
+)sql";
+
 constexpr std::array migrations_of_this_build = {
-    store_migration{.version = 1, .sql = version_1}};
+    store_migration{.version = 1, .sql = version_1},
+    store_migration{.version = 2, .sql = version_2}};
 
 struct schema_object {
   std::string type, name, table, sql;

@@ -22,6 +22,8 @@ std::string checksum_of(const store_task& task) {
         .add(example.answer)
         .add(example.extra_json);
   }
+  // Rows of schema 1 know no form, and are raw.
+  if (task.form != "raw") digest.add(task.form);
   return digest.hex();
 }
 
@@ -49,6 +51,7 @@ std::optional<store_task> read_task(sqlite_database& db,
                   .base = row.text(2),
                   .description = row.text(3),
                   .reward = row.text(4),
+                  .form = row.text(8),
                   .options_json = row.text(5),
                   .examples = load_examples(db, row.integer(0)),
                   .created = row.integer(6)};
@@ -70,7 +73,7 @@ std::optional<store_task> find_task(sqlite_database& db,
                                     std::string_view name) {
   auto row = db.prepare(
       "SELECT id, name, base, description, reward, options_json, created, "
-      "checksum FROM tasks WHERE name = ?1");
+      "checksum, form FROM tasks WHERE name = ?1");
   row.bind(name);
   return read_task(db, row);
 }
@@ -82,7 +85,7 @@ store_task load_task(sqlite_database& db, std::string_view name) {
 store_task load_task(sqlite_database& db, std::int64_t id) {
   auto row = db.prepare(
       "SELECT id, name, base, description, reward, options_json, created, "
-      "checksum FROM tasks WHERE id = ?1");
+      "checksum, form FROM tasks WHERE id = ?1");
   row.bind(id);
   return found_or_fail(db, read_task(db, row), "with id " + std::to_string(id));
 }
@@ -90,9 +93,9 @@ store_task load_task(sqlite_database& db, std::int64_t id) {
 std::int64_t insert_task(sqlite_database& db, const store_task& task) {
   db.prepare(
         "INSERT INTO tasks(name, base, description, reward, options_json, "
-        "created, checksum) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+        "created, checksum, form) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
       .bind(task.name, task.base, task.description, task.reward,
-            task.options_json, task.created, checksum_of(task))
+            task.options_json, task.created, checksum_of(task), task.form)
       .run();
   const std::int64_t id = sqlite3_last_insert_rowid(db.handle());
   std::int64_t position = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "http/error_form.hpp"
+#include "http/router.hpp"
 
 namespace t2 {
 namespace {
@@ -71,20 +72,41 @@ result<ordered_json> api_client::upload(std::string_view target,
 
 result<ordered_json> api_client::follow(
     std::string_view target, const ordered_json& body,
-    const std::function<void(const ordered_json&)>& on_progress) const {
+    const std::function<void(const ordered_json&)>& on_progress,
+    on_interrupt policy) const {
   std::optional<result<ordered_json>> outcome;
-  const auto reply =
-      http_.stream("POST", target, dump_json(body), [&](server_event event) {
+  std::string job;
+  // Before its first progress a job has nothing that could be kept.
+  const auto stop = [&] {
+    return policy == on_interrupt::keep && !job.empty() && stop_job(job);
+  };
+  const auto reply = http_.stream(
+      "POST", target, dump_json(body),
+      [&](server_event event) {
         auto form = ordered_json::parse(event.data, nullptr, false);
-        if (event.name == "progress" && form.is_object()) on_progress(form);
+        if (event.name == "progress" && form.is_object()) {
+          job = form.value("job", "");
+          form.erase("job");
+          on_progress(form);
+        }
         if (event.name == "result") outcome = std::move(form);
         if (event.name == "error") outcome = error_from_form(500, event.data);
         return true;
-      });
+      },
+      stop);
   if (!reply) return reply.error();
   if (failed(*reply)) return error_from_form(reply->status, reply->body);
   if (!outcome) return ended_early();
   return *std::move(outcome);
+}
+
+/// Not through http_, whose calls the interrupt ends.
+bool api_client::stop_job(const std::string& id) const {
+  const http_client other(
+      http_client::settings{.socket = http_.chosen().socket});
+  const auto reply =
+      other.request("POST", "/v1/jobs/" + encode_url(id) + "/stop");
+  return reply && !failed(*reply);
 }
 
 result<void> api_client::complete(

@@ -30,10 +30,14 @@ class api_client {
   result<ordered_json> upload(std::string_view target,
                               std::string_view file) const;
 
-  /// A stream of `progress` events and one `result`, which is returned.
+  /// A stream of `progress` events and one `result`, which is returned. An
+  /// interrupt leaves it; with `keep` it asks the job to end with what it has,
+  /// and waits for that.
+  enum class on_interrupt { leave, keep };
   result<ordered_json> follow(
       std::string_view target, const ordered_json& body,
-      const std::function<void(const ordered_json&)>& on_progress) const;
+      const std::function<void(const ordered_json&)>& on_progress,
+      on_interrupt policy = on_interrupt::leave) const;
 
   /// A completion's chunks.
   result<void> complete(
@@ -44,6 +48,8 @@ class api_client {
   result<ordered_json> send(std::string_view method, std::string_view target,
                             std::string_view body,
                             std::string_view content_type) const;
+
+  bool stop_job(const std::string& id) const;
 
   http_client http_;
 };

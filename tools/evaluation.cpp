@@ -107,8 +107,9 @@ result<answers_by_target> answers_of(
                             : result<std::string>{std::string{}};
     if (!behind) return behind.error();
     for (const auto& line : set.lines) {
-      auto query = make_query(line, target, settings.sampling,
-                              reward_of(line, settings));
+      auto query = make_query(
+          line, target, settings.sampling, reward_of(line, settings),
+          settings.form ? settings.form(line) : prompt_form::raw);
       if (!query) return query.error();
       if (log != nullptr) {
         query->target = target;

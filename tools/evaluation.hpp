@@ -7,6 +7,7 @@
 
 #include "adaptation/answer_report.hpp"
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "adaptation/prompt_groups.hpp"
 #include "config/options.hpp"
 #include "config/result.hpp"
@@ -39,6 +40,8 @@ struct evaluation_settings {
   ordered_json sampling = ordered_json::object();  // members of the completion
   std::string reward;            // in place of the lines' own; empty: theirs
   reward_options rewards;
+  /// How a line's bare prompt is asked; empty: raw.
+  std::function<prompt_form(const task_line&)> form = {};
   std::size_t concurrency = 16;  // queries at once
 };
 

@@ -36,7 +36,7 @@ bool judged_as(const replay_query& query, const ordered_json& line) {
 
 result<replay_query> make_query(const task_line& line,
                                 const std::string& target, ordered_json body,
-                                std::string reward) {
+                                std::string reward, prompt_form form) {
   replay_query query{.id = line.id,
                      .path = {},
                      .body = std::move(body),
@@ -47,12 +47,15 @@ result<replay_query> make_query(const task_line& line,
   query.body["model"] = target;
   query.body["stream"] = true;
   query.body["stream_options"] = {{"include_usage", true}};
-  if (const auto* prompt = std::get_if<std::string>(&line.prompt)) {
+  const auto* prompt = std::get_if<std::string>(&line.prompt);
+  if (prompt && (form == prompt_form::raw || prompt->empty())) {
     query.path = "/v1/completions";
     query.body["prompt"] = *prompt;
   } else {
     query.path = "/v1/chat/completions";
-    query.body["messages"] = to_json(line).at("messages");
+    query.body["messages"] =
+        prompt ? ordered_json::array({{{"role", "user"}, {"content", *prompt}}})
+               : ordered_json(to_json(line).at("messages"));
   }
   query.digest = sha256_hex(query.path + "\n" + dump_json(query.body));
   if (line.answer) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adaptation/example.hpp"
+#include "adaptation/prompt_form.hpp"
 #include "config/task_file.hpp"
 #include "config/options.hpp"
 #include "config/result.hpp"
@@ -30,10 +31,12 @@ struct replay_query {
   std::optional<example> reference;
 };
 
-/// A streamed completion of `target` for a line; `body` has the sampling.
+/// A streamed completion of `target` for a line, its prompt in this form;
+/// `body` has the sampling.
 result<replay_query> make_query(const task_line& line,
                                 const std::string& target, ordered_json body,
-                                std::string reward);
+                                std::string reward,
+                                prompt_form form = prompt_form::raw);
 
 /// Asks queries from several threads, judges the answers and writes them down.
 class replay_run {

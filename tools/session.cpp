@@ -40,6 +40,12 @@ void session::tell(const std::string& line) {
   err_ << "t2: " << printable(line) << "\n" << std::flush;
 }
 
+void session::tell_interrupted(const std::string& how,
+                               const std::string& command) {
+  tell(how);
+  tell("to go on: " + command);
+}
+
 void session::print_json(const ordered_json& value) {
   out_ << value.dump(2, ' ', false, ordered_json::error_handler_t::replace)
        << "\n";

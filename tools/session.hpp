@@ -49,6 +49,9 @@ class session {
 
   /// A line on standard error for the user.
   void tell(const std::string& line);
+  /// After a signal: how it ended, and the command that goes on or begins
+  /// again.
+  void tell_interrupted(const std::string& how, const std::string& command);
   void print_json(const ordered_json& value);
   /// On a terminal cut to its width.
   void print_table(const table& rows);

@@ -91,7 +91,9 @@ exit_code serve(const runtime_options& options, const interrupt& signals) {
   const auto metrics = std::make_shared<serving_metrics>();
   auto listening = server::start(
       options.server.socket,
-      make_api(**actors, {.search = options.search, .metrics = metrics}),
+      make_api(**actors, {.search = options.search,
+                          .jobs_file = options.store.path + ".jobs",
+                          .metrics = metrics}),
       *limits, *std::move(tcp), metrics);
   if (!listening) return report(listening.error());
   log(log_level::info, "t2d " + version() + " with pid " +

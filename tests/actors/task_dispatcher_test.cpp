@@ -32,7 +32,8 @@ struct search_debt {
   kept_promise<store_adaptation> owed;
 };
 
-/// Finds the adaptation 9 when a second run_atom comes.
+/// Finds the adaptation 9 when a second run_atom comes, and 8 when it shall
+/// conclude.
 adaptation_search_actor::behavior_type scripted_search(
     caf::stateful_actor<search_debt, adaptation_search_actor::base>* self,
     std::size_t* started) {
@@ -47,7 +48,10 @@ adaptation_search_actor::behavior_type scripted_search(
     const auto promise = self->make_response_promise<store_adaptation>();
     self->state.owed = {promise, "the search"};
     return promise;
-  }};
+  },
+          [self](conclude_atom) {
+            self->state.owed.keep(store_adaptation{.id = 8, .truncated = true});
+          }};
 }
 
 class dispatcher : public virtual_time {
@@ -632,6 +636,24 @@ TEST_F(dispatcher, runs_one_search_for_all_who_want_the_same) {
   EXPECT_FALSE(second.finals[0].reused);
   EXPECT_EQ(load().searches, 0);
   EXPECT_EQ(load().adaptations_computed, 1u);
+}
+
+TEST_F(dispatcher, concludes_a_search_for_the_one_who_waits_alone) {
+  start();
+  adapt_ear first, second;
+  const ticket a = adapt(first);
+  const ticket b = adapt(second);
+  tell(dispatcher_, conclude_atom_v, a);
+  EXPECT_EQ(first.code(), ec::cancelled);  // the other one wants all of it
+  EXPECT_EQ(second.ends(), 0u);
+  EXPECT_EQ(load().searches, 1);
+  tell(dispatcher_, conclude_atom_v, b);
+  ASSERT_EQ(second.finals.size(), 1u);
+  EXPECT_EQ(second.finals[0].adaptation.id, 8);
+  EXPECT_TRUE(second.finals[0].adaptation.truncated);
+  EXPECT_EQ(load().searches, 0);
+  tell(dispatcher_, conclude_atom_v, b);  // which has ended
+  EXPECT_EQ(second.finals.size(), 1u);
 }
 
 TEST_F(dispatcher, cancels_a_search_when_its_last_waiter_has_left) {

@@ -16,9 +16,11 @@ struct inputs {
   std::vector<example> examples{{.id = "1", .prompt = "p", .answer = "a"},
                                 {.id = "2", .prompt = "q", .answer = "b"}};
   std::string reward = "exact";
+  prompt_form form = prompt_form::raw;
 
   std::string key() const {
-    return adaptation_key(base, versions, strategy, options, examples, reward);
+    return adaptation_key(base, versions, strategy, options, examples, reward,
+                          form);
   }
 };
 
@@ -28,6 +30,28 @@ TEST(adaptation_key, is_the_same_for_the_same_search) {
   EXPECT_EQ(a.key().size(), 64u);
   std::swap(b.versions[0], b.versions[1]);
   EXPECT_EQ(a.key(), b.key());
+}
+
+// SHA-256 of the JSON that Python's json and hashlib make of it. Stores are full
+// of such keys: searches whose prompts are raw keep them for ever.
+TEST(adaptation_key, of_raw_prompts_is_what_it_was_before_there_were_forms) {
+  EXPECT_EQ(inputs{}.key(),
+            "42055bc0a14f8b6bb85546da12a6ebeb6f30d0e4d48df6e5bec8183ebfdbf5f7");
+}
+
+TEST(adaptation_key, of_prompts_in_the_chat_template_says_so) {
+  inputs i;
+  i.form = prompt_form::chat;
+  EXPECT_EQ(i.key(),
+            "8b9128cdbdc7d9bd4f3377309db344613bb85255df55acd5b1c32c3678da31e8");
+}
+
+TEST(adaptation_key, of_conversations_alone_knows_no_form) {
+  inputs raw, chat;
+  for (inputs* i : {&raw, &chat})
+    i->examples = {{.id = "1", .messages = {{"user", "p"}}, .answer = "a"}};
+  chat.form = prompt_form::chat;
+  EXPECT_EQ(raw.key(), chat.key());
 }
 
 TEST(adaptation_key, passes_over_what_changes_no_outcome) {
@@ -62,6 +86,7 @@ TEST(adaptation_key, differs_in_all_that_changes_the_outcome) {
       [](inputs& i) { i.examples[0].answer = "x"; },
       [](inputs& i) { i.examples[0].choices = {"a", "b"}; },
       [](inputs& i) { i.reward = "numeric"; },
+      [](inputs& i) { i.form = prompt_form::chat; },
   };
   std::set<std::string> keys{inputs{}.key()};
   for (const auto& change : changes) {

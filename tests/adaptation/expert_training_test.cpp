@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "adaptation/next_token_objective.hpp"
 #include "adaptation/svf.hpp"
@@ -123,6 +124,75 @@ TEST(training, resumed_after_a_stop_ends_in_the_same_bits) {
     ASSERT_TRUE(resumed) << resumed.error().message;
     EXPECT_EQ(resumed->file, whole->file) << "stopped at " << stop;
   }
+}
+
+// Wherever a stop comes: in a step, in a validation, between them.
+TEST(training, stopped_after_any_slice_goes_on_to_the_same_bits) {
+  training_spec spec = refrain_spec();
+  spec.steps = 5;
+  spec.validate_every = 2;
+  spec.checkpoint_every = 1000;
+  const auto whole = run(spec);
+  ASSERT_TRUE(whole) << whole.error().message;
+  std::set<std::int64_t> stopped_at;
+  for (int slices = 1;; ++slices) {
+    spec.checkpoint = scratch_folder() / ("slices-" + std::to_string(slices));
+    auto training = expert_training::make(stories_model(), spec);
+    ASSERT_TRUE(training) << training.error().message;
+    bool more = true;
+    for (int i = 0; more && i < slices; ++i)
+      more = (*training)->advance(*stories_model());
+    if (!more) break;
+    const error why = (*training)->stop();
+    EXPECT_EQ(why.code, ec::cancelled) << why.message;
+    ASSERT_FALSE((*training)->outcome());
+    EXPECT_EQ((*training)->outcome().error().message, why.message);
+    const auto again = expert_training::make(stories_model(), spec);
+    ASSERT_TRUE(again) << again.error().message;
+    const auto step = (*again)->resumed_from();
+    stopped_at.insert(step);
+    if (step > 0)
+      EXPECT_NE(why.message.find("step " + std::to_string(step) + " of 5"),
+                std::string::npos)
+          << why.message;
+    const auto resumed = run(spec);
+    ASSERT_TRUE(resumed) << resumed.error().message;
+    EXPECT_EQ(resumed->file, whole->file) << "stopped after " << slices;
+  }
+  EXPECT_EQ(stopped_at, (std::set<std::int64_t>{0, 1, 2, 3, 4}));
+}
+
+TEST(training, keeps_a_checkpoint_of_its_own_until_it_has_ended) {
+  namespace fs = std::filesystem;
+  training_spec spec = refrain_spec();
+  spec.checkpoint_folder = scratch_folder() / "own";
+  const auto whole = run(refrain_spec());
+  ASSERT_TRUE(whole);
+  {
+    auto training = expert_training::make(stories_model(), spec);
+    ASSERT_TRUE(training) << training.error().message;
+    while ((*training)->progress().step < 7)
+      ASSERT_TRUE((*training)->advance(*stories_model()));
+    (*training)->stop();
+  }
+  // Another run, by its options or its name, does not go on from there.
+  training_spec reseeded = spec, renamed = spec;
+  reseeded.seed = 5;
+  renamed.name = "others";
+  for (const training_spec& other : {reseeded, renamed}) {
+    const auto begun = expert_training::make(stories_model(), other);
+    ASSERT_TRUE(begun) << begun.error().message;
+    EXPECT_EQ((*begun)->resumed_from(), 0);
+  }
+  auto training = expert_training::make(stories_model(), spec);
+  ASSERT_TRUE(training) << training.error().message;
+  EXPECT_EQ((*training)->resumed_from(), 7);
+  while ((*training)->advance(*stories_model())) {
+  }
+  EXPECT_EQ((*training)->outcome()->file, whole->file);
+  EXPECT_FALSE(fs::is_empty(spec.checkpoint_folder));
+  (*training)->discard_own_checkpoint();
+  EXPECT_FALSE(fs::exists(spec.checkpoint_folder));
 }
 
 TEST(training, killed_in_its_tracks_ends_in_the_same_bits) {

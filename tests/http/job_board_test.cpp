@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <thread>
+
+#include "tests/http/temporary_folder.hpp"
 
 namespace t2 {
 namespace {
@@ -52,6 +56,93 @@ TEST_F(jobs, tell_how_they_came_along) {
   EXPECT_TRUE(form["error"].is_null());
   EXPECT_FALSE(board_.live("adaptation", "sums"));
   EXPECT_EQ(board_.show("job-none").error().code, ec::not_found);
+}
+
+class remembered_jobs : public jobs {
+ protected:
+  std::filesystem::path file() const { return folder_ / "store.db.jobs"; }
+  job_board begin() {
+    return job_board([this] { return now_++; }, job_journal(file()));
+  }
+  test::temporary_folder folder_;
+};
+
+TEST_F(remembered_jobs, that_a_process_cut_are_failed_in_the_next) {
+  std::string killed, asked, watched, stopped, cancelled, done;
+  {
+    job_board board = begin();
+    killed = *board.open("training", "math", true);
+    board.progress(killed, {{"step", 12}});
+    watched = *board.open("training", "song", false);
+    stopped = *board.open("adaptation", "sums", true);
+    board.finish(stopped, error{ec::cancelled, "goes on from F"});
+    cancelled = *board.open("adaptation", "odds", true);
+    board.on_cancel(cancelled, [] {});
+    EXPECT_TRUE(board.cancel(cancelled));
+    board.finish(cancelled, error{ec::cancelled, "as you wish"});
+    done = *board.open("adaptation", "evens", true);
+    board.finish(done, ordered_json{{"accepted", true}});
+    // To this process it was not the caller's doing.
+    EXPECT_EQ(board.show(stopped)->at("status"), "failed");
+    EXPECT_EQ(board.show(cancelled)->at("status"), "cancelled");
+  }
+  for (int later = 0; later < 2; ++later) {
+    const job_board board = begin();
+    ASSERT_EQ(board.list().size(), 2u) << later;
+    const auto one = *board.show(killed);
+    EXPECT_EQ(one["status"], "failed");
+    EXPECT_EQ(one["kind"], "training");
+    EXPECT_EQ(one["subject"], "math");
+    EXPECT_EQ(one["error"]["code"], "cancelled");
+    EXPECT_TRUE(one["finished"].is_number());
+    const std::string why = board.show(stopped)->at("error").at("message");
+    EXPECT_NE(why.find("goes on from F"), std::string::npos) << why;
+    for (const auto& gone : {watched, cancelled, done})
+      EXPECT_EQ(board.show(gone).error().code, ec::not_found);
+    EXPECT_FALSE(board.live("training", "math"));
+  }
+}
+
+TEST_F(remembered_jobs, of_a_broken_file_are_none) {
+  const std::string torn[] = {
+      "", "{", "[]", R"({"format":"t2-jobs-9","jobs":[]})",
+      R"({"format":"t2-jobs-1","jobs":[{"id":3},7,{"id":"a"}]})",
+      R"({"format":"t2-jobs-1","jobs":{}})"};
+  for (const auto& bytes : torn) {
+    std::ofstream(file()) << bytes;
+    job_board board = begin();
+    EXPECT_TRUE(board.list().empty()) << bytes;
+    EXPECT_TRUE(board.open("training", "math", true));
+    EXPECT_EQ(begin().list().size(), 1u) << bytes;
+  }
+}
+
+TEST_F(remembered_jobs, are_no_more_than_it_keeps) {
+  for (std::size_t i = 0; i < job_board::kept + 20; ++i) {
+    job_board board = begin();
+    ASSERT_TRUE(board.open("training", std::to_string(i), true));
+  }
+  const auto left = begin().list();
+  EXPECT_LE(left.size(), 2 * job_board::kept);
+  EXPECT_EQ(left.front()["subject"], std::to_string(job_board::kept + 19));
+}
+
+TEST_F(jobs, stop_with_what_they_have_or_as_cancelling_does) {
+  int cancelled = 0, stopped = 0;
+  const auto both = open(), one = open();
+  board_.on_cancel(both, [&] { ++cancelled; }, [&] { ++stopped; });
+  board_.on_cancel(one, [&] { ++cancelled; });
+  EXPECT_TRUE(board_.stop(both));
+  EXPECT_EQ(stopped, 1);
+  EXPECT_EQ(cancelled, 0);
+  EXPECT_TRUE(board_.stop(both));
+  EXPECT_EQ(stopped, 1);
+  // It takes too long after all.
+  EXPECT_TRUE(board_.cancel(both));
+  EXPECT_EQ(cancelled, 1);
+  EXPECT_TRUE(board_.stop(one));
+  EXPECT_EQ(cancelled, 2);
+  EXPECT_EQ(board_.stop("job-none").error().code, ec::not_found);
 }
 
 TEST_F(jobs, fail_with_an_error_or_are_cancelled) {

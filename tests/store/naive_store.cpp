@@ -82,6 +82,10 @@ std::string described(const std::vector<store_version_ref>& used) {
 // The names of the things in a dump are theirs, not the row's numbers.
 constexpr std::int64_t no_such_id = 1'000'000;
 
+std::string form_of(const store_operation& op) {
+  return op.c % 2 == 1 ? "chat" : "raw";
+}
+
 }  // namespace
 
 std::string to_string(const store_operation& operation) {
@@ -128,8 +132,10 @@ ec naive_store::apply(const store_operation& op, std::int64_t time,
       const auto base = key_of(base_name(op.b));
       if (!bases_.contains(base)) return ec::not_found;
       if (tasks_.contains(task_name(op.a))) return ec::already_exists;
-      tasks_[task_name(op.a)] = {
-          .base = base, .examples = op.c % 4, .created = time};
+      tasks_[task_name(op.a)] = {.base = base,
+                                 .form = form_of(op),
+                                 .examples = op.c % 4,
+                                 .created = time};
       log("add_task " + task_name(op.a));
       return ec::none;
     }
@@ -287,7 +293,8 @@ std::string naive_store::dump() const {
   }
   for (const auto& [name, task] : tasks_) {
     lines.push_back(
-        line({"task", name, task.base, std::to_string(task.examples),
+        line({"task", name, task.base, task.form,
+              std::to_string(task.examples),
               std::to_string(task.created)}));
   }
   for (const auto& row : adaptations_) {
@@ -327,6 +334,7 @@ ec apply(expert_store& store, const store_operation& op, std::size_t z_bytes) {
       return code_of(store.remove_expert(expert_name(op.a)));
     case kind::add_task: {
       store_task task = sample_task(task_name(op.a), base_name(op.b));
+      task.form = form_of(op);
       task.examples.clear();
       for (unsigned i = 0; i < op.c % 4; ++i) {
         task.examples.push_back({.id = std::to_string(i), .prompt = "p"});
@@ -386,7 +394,7 @@ std::string dump(expert_store& store) try {
   std::map<std::int64_t, std::string> tasks;
   for (const auto& task : must(store.list_tasks())) {
     tasks[task.id] = task.name;
-    lines.push_back(line({"task", task.name, task.base,
+    lines.push_back(line({"task", task.name, task.base, task.form,
                           std::to_string(task.examples.size()),
                           std::to_string(task.created)}));
   }

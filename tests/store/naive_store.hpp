@@ -59,6 +59,7 @@ class naive_store {
   };
   struct task_row {
     std::string base;
+    std::string form = "raw";
     std::size_t examples = 0;
     std::int64_t created = 0;
   };

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "config/terminal.hpp"
-#include "http/router.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/line_reader.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/sampling_flags.hpp"
@@ -43,6 +43,7 @@ void explain(std::ostream& out, const ordered_json& route) {
   out << "\n";
   line("strategy    ", text("strategy"));
   line("task        ", text("task"));
+  line("form        ", text("form"));
   if (!text("label").empty()) {
     line("label       ",
          text("label") + " (" + number_text(route.at("confidence")) + ")");
@@ -56,29 +57,62 @@ void explain(std::ostream& out, const ordered_json& route) {
   line("from cache  ", route.value("cached", false) ? "yes" : "no");
 }
 
-/// Streams an answer to `out` and returns its text. Ctrl-C ends it.
-result<std::string> stream_answer(session& here, const api_client& api,
-                                  const char* path, ordered_json body,
-                                  std::optional<ordered_json>* route) {
+struct streamed_answer {
+  std::string text;
+  std::string finish_reason;
+  std::optional<ordered_json> route;
+};
+
+/// Streams an answer to `out`. Ctrl-C ends it.
+result<streamed_answer> stream_answer(session& here, const api_client& api,
+                                      const char* path, ordered_json body) {
   body["stream"] = true;
-  std::string whole;
+  streamed_answer whole;
   const auto ended = api.complete(path, body, [&](const ordered_json& chunk) {
-    if (route && !*route && chunk.contains("t2")) *route = chunk.at("t2");
+    if (!whole.route && chunk.contains("t2")) whole.route = chunk.at("t2");
     const std::string text = new_text(chunk);
-    whole += text;
+    whole.text += text;
     here.out() << text << std::flush;
+    for (const auto& choice : chunk.at("choices"))
+      if (choice.at("finish_reason").is_string())
+        whole.finish_reason = choice.at("finish_reason");
   });
-  if (!whole.empty() && whole.back() != '\n') here.out() << "\n" << std::flush;
+  if (!whole.text.empty() && whole.text.back() != '\n')
+    here.out() << "\n" << std::flush;
   if (!ended) return ended.error();
   return whole;
 }
 
-/// Whether a task's examples are conversations: then its queries are too.
-result<bool> task_converses(const api_client& api, const std::string& name) {
-  const auto task = api.get("/v1/tasks/" + encode_url(name));
-  if (!task) return task.error();
-  const auto& examples = task->at("examples");
-  return !examples.empty() && examples.at(0).contains("messages");
+bool is_blank(const std::string& text) {
+  return text.find_first_not_of(" \t\r\n") == text.npos;
+}
+
+/// Why nothing is to be seen, and what may help.
+std::string empty_answer(const streamed_answer& answer, bool chat,
+                         bool has_template) {
+  std::string line = "the answer is empty";
+  if (answer.finish_reason == "stop")
+    line += ": the model ended it at once, or a stop text came first";
+  if (answer.finish_reason == "length")
+    line += ": it had no more than blanks in its tokens; --max-tokens gives "
+            "it more";
+  if (chat) return line + "; --raw asks without the chat template";
+  if (has_template) return line + "; without --raw it is asked as a message";
+  return line + "; the model has no chat template: it goes on with the text "
+                "that it is given";
+}
+
+/// The form of the question. Says so where it is not that of the task.
+result<prompt_form> form_of_question(session& here, asked_form& forms,
+                                     const std::string& target) {
+  const auto form = forms.of(target);
+  if (!form) return form.error();
+  const auto recorded = forms.recorded(target);
+  if (!recorded) return recorded.error();
+  if (!recorded->empty() && *recorded != to_string(*form))
+    here.tell("asked " + std::string(to_string(*form)) + ", though task " +
+              target + " is " + *recorded);
+  return form;
 }
 
 result<exit_code> ask(session& here) {
@@ -94,16 +128,25 @@ result<exit_code> ask(session& here) {
     return error{ec::invalid_argument,
                  "--task and --model: expected one of them, found both"};
   }
+  auto chosen = chosen_form(given);
+  if (!chosen) return chosen.error();
+  if (!system.empty() && *chosen == "raw") {
+    return error{ec::invalid_argument,
+                 "--system and --raw: expected one of them, found both"};
+  }
+  if (!system.empty()) *chosen = "chat";
   const auto api = here.ready_api();
   if (!api) return api.error();
-  bool chat = given.get<bool>("chat") || !system.empty();
-  if (!task.empty() && !chat) {
-    const auto converses = task_converses(**api, task);
-    if (!converses) return converses.error();
-    chat = *converses;
-  }
+  const std::string target = !task.empty()    ? task
+                             : model.empty() ? "auto"
+                                             : model;
+  auto forms = asked_form::make(**api, *chosen);
+  if (!forms) return forms.error();
+  const auto form = form_of_question(here, *forms, target);
+  if (!form) return form.error();
+  const bool chat = *form == prompt_form::chat;
   ordered_json body = sampling_form(given);
-  body["model"] = !task.empty() ? task : model.empty() ? "auto" : model;
+  body["model"] = target;
   if (chat) {
     body["messages"] = ordered_json::array();
     if (!system.empty()) body["messages"].push_back(message("system", system));
@@ -116,12 +159,26 @@ result<exit_code> ask(session& here) {
     const auto whole = (*api)->post(path, body);
     if (!whole) return whole.error();
     here.print_json(*whole);
+    for (const auto& choice : whole->at("choices")) {
+      const std::string text = chat ? choice.at("message").value("content", "")
+                                    : choice.value("text", "");
+      if (!is_blank(text)) continue;
+      const streamed_answer blank{
+          .text = text,
+          .finish_reason = choice.at("finish_reason").is_string()
+                               ? choice["finish_reason"].get<std::string>()
+                               : std::string(),
+          .route = {}};
+      here.tell(empty_answer(blank, chat, forms->has_template()));
+    }
     return exit_code::ok;
   }
-  std::optional<ordered_json> route;
-  const auto answer = stream_answer(here, **api, path, body, &route);
+  const auto answer = stream_answer(here, **api, path, body);
   if (!answer) return answer.error();
-  if (given.get<bool>("explain") && route) explain(here.err(), *route);
+  if (is_blank(answer->text))
+    here.tell(empty_answer(*answer, chat, forms->has_template()));
+  if (given.get<bool>("explain") && answer->route)
+    explain(here.err(), *answer->route);
   return exit_code::ok;
 }
 
@@ -158,7 +215,7 @@ result<exit_code> chat(session& here) {
     ordered_json body = sampling_form(given);
     body["model"] = model.empty() ? "auto" : model;
     body["messages"] = messages;
-    const auto answer = stream_answer(here, **api, chat_path, body, nullptr);
+    const auto answer = stream_answer(here, **api, chat_path, body);
     if (!answer) {
       // Gone for good, or not on a terminal: nobody could try again.
       if (!live || answer.error().code == ec::cancelled ||
@@ -170,7 +227,8 @@ result<exit_code> chat(session& here) {
       messages.erase(messages.size() - 1);
       continue;
     }
-    messages.push_back(message("assistant", *answer));
+    if (is_blank(answer->text)) here.tell("the answer is empty");
+    messages.push_back(message("assistant", answer->text));
   }
 }
 
@@ -189,14 +247,12 @@ std::vector<command_entry> ask_commands() {
       {{.name = "task", .help = "the task it belongs to", .unit = "TASK"},
        model,
        system,
-       {.name = "chat",
-        .kind = option_kind::boolean,
-        .value = false,
-        .help = "as a message, through the model's chat template"},
        {.name = "explain",
         .kind = option_kind::boolean,
         .value = false,
         .help = "say which experts answered, and why"}});
+  const auto forms = form_flags();
+  ask_options.insert(ask_options.begin() + 3, forms.begin(), forms.end());
   auto chat_options = sampling_flags();
   chat_options.insert(chat_options.begin(), {model, system});
   return {{{.name = "ask",

@@ -3,6 +3,7 @@
 #include "config/terminal.hpp"
 #include "tools/load_run.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -86,6 +87,9 @@ result<exit_code> bench_serve(session& here) {
     here.out() << print_load(form);
   }
   if (const int signal = here.signals().signal(); signal != 0) {
+    here.tell_interrupted(
+        "interrupted: the numbers are those of the requests so far",
+        this_command());
     return static_cast<exit_code>(128 + signal);
   }
   if (summary.first_problem()) return *summary.first_problem();

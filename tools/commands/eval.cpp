@@ -9,9 +9,11 @@
 #include "config/terminal.hpp"
 #include "tools/answer_log.hpp"
 #include "tools/answer_text.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/evaluation.hpp"
 #include "tools/sampling_flags.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -48,8 +50,31 @@ std::string points(double share) {
   return text;
 }
 
+/// All targets are asked alike: in the form that was chosen, else in that of
+/// the tasks among them; empty: what the model's template says.
+result<std::string> common_form(asked_form& forms, std::string chosen,
+                                const std::vector<std::string>& targets) {
+  if (!chosen.empty()) return chosen;
+  std::string whose;
+  for (const auto& target : targets) {
+    const auto form = forms.recorded(target);
+    if (!form) return form.error();
+    if (form->empty()) continue;
+    if (!chosen.empty() && chosen != *form)
+      return error{ec::invalid_argument,
+                   "--model: expected tasks of one form, found " + whose +
+                       " (" + chosen + ") and " + target + " (" + *form +
+                       "): --raw or --chat asks them alike"};
+    chosen = *form;
+    whose = target;
+  }
+  return chosen;
+}
+
 result<exit_code> evaluate(session& here) {
   const auto& given = here.arguments();
+  const auto chosen = chosen_form(given);
+  if (!chosen) return chosen.error();
   const std::string file = here.positional(0);
   const auto set = read_test_set(file, given.get<std::int64_t>("limit"));
   if (!set) return set.error();
@@ -74,6 +99,10 @@ result<exit_code> evaluate(session& here) {
   }
   const auto api = here.ready_api();
   if (!api) return api.error();
+  auto forms = asked_form::make(**api, *chosen);
+  if (!forms) return forms.error();
+  const auto common = common_form(*forms, *chosen, targets);
+  if (!common) return common.error();
   const bool allow = given.get<bool>("allow_unrecorded");
   for (const auto& target : targets)
     if (auto fine = refuse_what_was_seen(**api, target, *set, allow); !fine)
@@ -87,6 +116,11 @@ result<exit_code> evaluate(session& here) {
       .sampling = sampling_form(given),
       .reward = given.get<std::string>("reward"),
       .rewards = here.options().values.rewards,
+      .form =
+          [&](const task_line& line) {
+            return form_of_example(*common, forms->has_template(),
+                                   program_of_line(line));
+          },
       .concurrency =
           static_cast<std::size_t>(given.get<std::int64_t>("concurrency"))};
   const auto answers = answers_of(**api, here.signals(), *set, targets,
@@ -96,6 +130,14 @@ result<exit_code> evaluate(session& here) {
   if (!answers) {
     if (log)
       here.tell("the answers so far are in " + given.get<std::string>("out"));
+    if (here.signals().signal() != 0)
+      here.tell_interrupted(
+          log ? "interrupted: nothing was measured, an evaluation is of all its "
+                "prompts; what is answered already is not asked again"
+              : "interrupted: the answers so far are lost, and nothing was "
+                "measured: an evaluation is of all its prompts (--out keeps "
+                "them)",
+          this_command());
     return answers.error();
   }
 
@@ -180,6 +222,8 @@ std::vector<command_entry> eval_commands() {
        .kind = option_kind::boolean,
        .value = false,
        .help = "measure experts that do not say what they have seen"}};
+  const auto forms = form_flags();
+  options.insert(options.end(), forms.begin(), forms.end());
   const auto sampling = sampling_flags();
   options.insert(options.end(), sampling.begin(), sampling.end());
   return {{{.name = "eval",

@@ -10,8 +10,10 @@
 #include "config/terminal.hpp"
 #include "http/router.hpp"
 #include "tools/answer_text.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -107,6 +109,9 @@ result<exit_code> train(session& here) {
                        " again"};
     named = *std::move(other);
   }
+  const auto form = chosen_form(given);
+  if (!form) return form.error();
+  if (!form->empty()) body["form"] = *form;
   if (given.get<bool>("classify")) body["classify"] = true;
   for (const char* name :
        {"objective", "method", "targets", "norm", "parametrisation",
@@ -154,8 +159,11 @@ result<exit_code> train(session& here) {
         if (curves) curves->add(progress);
         bar->show(progress.value("step", std::size_t{0}),
                   progress_text(progress));
-      });
+      },
+      api_client::on_interrupt::keep);
   bar.reset();
+  if (!version && here.signals().signal() != 0)
+    here.tell_interrupted(version.error().message, this_command());
   if (curves)
     if (auto drawn = curves->finish(); !drawn && version)
       return drawn.error();
@@ -333,6 +341,7 @@ option real(std::string name, double value, std::string help) {
 /// The defaults are those of training_spec (adaptation/query.hpp).
 std::vector<option> training_flags() {
   const training_spec spec;
+  const auto forms = form_flags();
   return {
       {.name = "data",
        .kind = option_kind::path,
@@ -348,6 +357,8 @@ std::vector<option> training_flags() {
        .value = std::vector<std::string>(),
        .help = "questions that base and result answer once, at the end",
        .unit = "FILES"},
+      forms[0],
+      forms[1],
       {.name = "classify",
        .kind = option_kind::boolean,
        .value = false,

@@ -10,6 +10,7 @@
 #include "config/progress_bar.hpp"
 #include "config/terminal.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -124,7 +125,7 @@ result<exit_code> pretrain(session& here) {
           std::to_string(run.progress().step) + " of " +
           std::to_string(run.progress().steps) +
           "; the same command goes on from " + run.checkpoint().string();
-      here.tell(line);
+      here.tell_interrupted(line, this_command());
       return error{ec::cancelled, line};
     }
     if (auto stepped = run.step(); !stepped) {

@@ -6,9 +6,11 @@
 #include "config/task_file.hpp"
 #include "config/terminal.hpp"
 #include "http/router.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/replay_run.hpp"
 #include "tools/sampling_flags.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -78,6 +80,8 @@ std::int64_t counter(const result<ordered_json>& health, const char* name) {
 
 result<exit_code> replay(session& here) {
   const auto& given = here.arguments();
+  const auto chosen = chosen_form(given);
+  if (!chosen) return chosen.error();
   const auto lines = read_task_file(here.positional(0));
   if (!lines) return lines.error();
   const std::string out = given.get<std::string>("out");
@@ -90,14 +94,18 @@ result<exit_code> replay(session& here) {
   const auto api = here.ready_api();
   if (!api) return api.error();
 
+  auto forms = asked_form::make(**api, *chosen);
+  if (!forms) return forms.error();
   task_rewards rewards(**api);
   std::vector<replay_query> all;
   const auto limit = given.get<std::int64_t>("limit");
   for (const auto& line : *lines) {
     if (limit > 0 && static_cast<std::int64_t>(all.size()) == limit) break;
     const std::string target = target_of(line, given);
+    const auto form = forms->of(target, line);
+    if (!form) return form.error();
     auto query = make_query(line, target, sampling_form(given),
-                            reward_of(line, target, given, rewards));
+                            reward_of(line, target, given, rewards), *form);
     if (!query) return query.error();
     all.push_back(*std::move(query));
   }
@@ -128,22 +136,34 @@ result<exit_code> replay(session& here) {
   bar.finish();
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - begin;
-  if (!ended) {
+  const int signal = here.signals().signal();
+  if (!ended && signal == 0) {
     if (log) here.tell("the answers so far are in " + out);
     return ended.error();
   }
-  const auto after = (*api)->health();
+  // Interrupted: what there is, and how to have the rest.
+  if (!ended)
+    here.tell_interrupted(
+        log ? "interrupted: the answers so far are in " + out +
+                  " and are not asked again"
+            : "interrupted: the answers are not kept without --out FILE, and "
+              "all are asked again",
+        this_command());
+  const result<ordered_json> after =
+      ended ? (*api)->health() : result<ordered_json>(ended.error());
   ordered_json summary = run.summary().form(seconds.count());
-  summary["adaptations"] = {
-      {"computed", counter(after, "adaptations_computed") -
-                       counter(before, "adaptations_computed")},
-      {"reused", counter(after, "adaptations_reused") -
-                     counter(before, "adaptations_reused")}};
+  if (after)
+    summary["adaptations"] = {
+        {"computed", counter(after, "adaptations_computed") -
+                         counter(before, "adaptations_computed")},
+        {"reused", counter(after, "adaptations_reused") -
+                       counter(before, "adaptations_reused")}};
   if (here.json()) {
     here.print_json(summary);
   } else {
     here.out() << print_summary(summary);
   }
+  if (!ended) return ended.error();
   if (run.first_failure()) return *run.first_failure();
   return exit_code::ok;
 }
@@ -181,6 +201,8 @@ std::vector<command_entry> replay_commands() {
        .kind = option_kind::boolean,
        .value = false,
        .help = "adapt the lines' tasks first (once: the store remembers)"}};
+  const auto forms = form_flags();
+  options.insert(options.end(), forms.begin(), forms.end());
   const auto sampling = sampling_flags();
   options.insert(options.end(), sampling.begin(), sampling.end());
   return {{{.name = "replay",

@@ -9,6 +9,7 @@
 #include "tools/reproduce/results_page.hpp"
 #include "tools/reproduce/study.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -66,10 +67,15 @@ result<exit_code> run(session& here) {
                                       settings.extent);
   if (!log) return log.error();
   const auto begin = std::chrono::steady_clock::now();
-  if (auto ok = study_seeds(settings, *data, here.signals(), **log); !ok)
-    return ok.error();
-  if (auto ok = study_costs(settings, *data, here.signals(), **log); !ok)
-    return ok.error();
+  auto studied = study_seeds(settings, *data, here.signals(), **log);
+  if (studied) studied = study_costs(settings, *data, here.signals(), **log);
+  if (!studied) {
+    if (here.signals().signal() != 0)
+      here.tell_interrupted("interrupted: what is measured is in " +
+                                work.string() + " and is not measured again",
+                            this_command());
+    return studied.error();
+  }
   const std::filesystem::path page = given.get<std::string>("out");
   if (auto written = write_results_page(page, **log, settings.extent); !written)
     return written.error();

@@ -8,8 +8,10 @@
 #include "config/task_file.hpp"
 #include "config/terminal.hpp"
 #include "http/router.hpp"
+#include "tools/asked_form.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/session.hpp"
+#include "tools/this_command.hpp"
 
 namespace t2 {
 namespace {
@@ -22,6 +24,8 @@ result<exit_code> add(session& here) {
   const auto lines =
       read_task_file(here.arguments().get<std::string>("examples"));
   if (!lines) return lines.error();
+  const auto form = chosen_form(here.arguments());
+  if (!form) return form.error();
   ordered_json examples = ordered_json::array();
   for (const auto& line : *lines)
     examples.push_back(ordered_json(to_json(line)));
@@ -32,6 +36,7 @@ result<exit_code> add(session& here) {
       {"examples", std::move(examples)}};
   if (here.arguments().given("label"))
     body["options"] = {{"label", here.arguments().get<std::string>("label")}};
+  if (!form->empty()) body["form"] = *form;
   const auto api = here.ready_api();
   if (!api) return api.error();
   const auto task = (*api)->post("/v1/tasks", body);
@@ -40,7 +45,8 @@ result<exit_code> add(session& here) {
     here.print_json(*task);
   } else {
     here.out() << "Task " << task->value("name", "") << " has "
-               << task->at("examples").size() << " examples.\n";
+               << task->at("examples").size() << " examples, asked "
+               << task->value("form", "raw") << ".\n";
   }
   return exit_code::ok;
 }
@@ -83,7 +89,8 @@ result<exit_code> show(session& here) {
     return exit_code::ok;
   }
   here.out() << "Task " << task->value("name", "") << ", reward "
-             << task->value("reward", "") << ", base "
+             << task->value("reward", "") << ", asked "
+             << task->value("form", "raw") << ", base "
              << task->value("base", "").substr(0, 12) << "\n";
   if (!task->value("description", "").empty()) {
     here.out() << printable(task->value("description", "")) << "\n";
@@ -171,12 +178,28 @@ result<exit_code> adapt(session& here) {
         bar->show(progress.value("iteration", std::size_t{0}),
                   "best " + number_text(progress.at("best_score")) + ", base " +
                       number_text(progress.at("base_score")));
-      });
+      },
+      api_client::on_interrupt::keep);
   bar.reset();
-  if (!report) return report.error();
+  const int signal = here.signals().signal();
+  if (!report) {
+    if (signal != 0)
+      here.tell_interrupted(report.error().message, this_command());
+    return report.error();
+  }
+  const auto done = signal == 0 ? exit_code::ok
+                                : static_cast<exit_code>(128 + signal);
+  if (signal != 0 && report->value("truncated", false)) {
+    std::string command = this_command();
+    if (!here.arguments().get<bool>("force")) command += " --force";
+    here.tell_interrupted(
+        "interrupted: what was known by then has decided, and is stored as "
+        "truncated",
+        command);
+  }
   if (here.json()) {
     here.print_json(*report);
-    return exit_code::ok;
+    return done;
   }
   here.out() << "Task " << here.positional(0) << ": " << outcome_text(*report)
              << (report->value("reused", false)
@@ -186,13 +209,14 @@ result<exit_code> adapt(session& here) {
              << "mixture  " << mixture_text(report->at("mixture")) << "\n"
              << "scores   " << dump_json(report->at("scores")) << "\n"
              << "cost     " << dump_json(report->at("cost")) << "\n";
-  return exit_code::ok;
+  return done;
 }
 
 }  // namespace
 
 std::vector<command_entry> task_commands() {
   const positional name{.name = "TASK", .help = "the task's name"};
+  const auto forms = form_flags();
   return {
       {{.name = "task add",
         .summary = "Register a task by a few examples",
@@ -212,7 +236,9 @@ std::vector<command_entry> task_commands() {
                     {.name = "label",
                      .help = "a class of pass 1: queries without a task find "
                              "it by this word",
-                     .unit = "WORD"}}},
+                     .unit = "WORD"},
+                    forms[0],
+                    forms[1]}},
        add},
       {{.name = "task list", .summary = "List the tasks"}, list},
       {{.name = "task show",
