@@ -135,13 +135,19 @@ layer_kind read_layer_types(config_reader& json, const model_config& config) {
                 json.found(key));
     return layer_kind::unsaid;
   }
-  const auto& first = types->front();
+  const auto kind_of = [](const nlohmann::json& type) {
+    const auto* text = type.get_ptr<const std::string*>();
+    if (text && *text == "full_attention") return layer_kind::full;
+    if (text && *text == "sliding_attention") return layer_kind::sliding;
+    return layer_kind::unsaid;
+  };
+  const auto first = kind_of(types->front());
   for (const auto& type : *types)
-    if (type != first ||
-        (type != "full_attention" && type != "sliding_attention"))
+    if (const auto kind = kind_of(type);
+        kind != first || kind == layer_kind::unsaid)
       json.refuse(key, "full_attention or sliding_attention for all layers",
                   json.found(key));
-  return first == "full_attention" ? layer_kind::full : layer_kind::sliding;
+  return first;
 }
 
 void read_decoder(config_reader& json, model_config& config,
