@@ -4,6 +4,7 @@ order, each under a time limit, each with a file of its own; summary.txt and
 summary.json are written anew after each, so that a run that is cut still tells.
 """
 import argparse
+import gzip
 import json
 import os
 import pathlib
@@ -70,6 +71,12 @@ class Check:
         self.options, self.out = options, options.out
         self.out.mkdir(parents=True, exist_ok=True)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="t2-device-"))
+        self.bin = self.work / "bin"
+        self.bin.mkdir()
+        for packed in sorted((HERE / "bin").glob("*.gz")):
+            program = self.bin / packed.stem
+            program.write_bytes(gzip.decompress(packed.read_bytes()))
+            program.chmod(0o755)
         self.log = open(self.out / "log.txt", "w")
         self.summary = dict(device=options.device, host=platform.node(),
                             began=time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -129,7 +136,7 @@ class Check:
                          T2_BENCH_DEVICE=self.options.device, T2_BENCH_SVD="random",
                          TMPDIR=str(self.work), TEST_TMPDIR=str(self.work))
         # Every symbol must be there, not only those that a test comes to.
-        for program in sorted((HERE / "bin").iterdir()):
+        for program in sorted(self.bin.iterdir()):
             flag = {"t2_test_model": "--gtest_list_tests",
                     "random_model": "--help"}.get(program.name, "--benchmark_list_tests")
             found = []
@@ -153,7 +160,7 @@ class Check:
                     part["failed"].append(running + ": " + " | ".join(said[:6]))
                 running = None
         try:
-            status = self.run([HERE / "bin/t2_test_model", f"--gtest_filter={filter}",
+            status = self.run([self.bin / "t2_test_model", f"--gtest_filter={filter}",
                                f"--gtest_output=json:{self.work}/report.json"],
                               dict(OMP_WAIT_POLICY="passive"), on_line,
                               limit=(self.until - time.time()) * share)
@@ -198,7 +205,7 @@ class Check:
     def bench(self, part, shape):
         model = self.work / shape
         figures = part["figures"] = []
-        if self.run([HERE / "bin/random_model", HERE / f"bench/shapes/llama-{shape}.json",
+        if self.run([self.bin / "random_model", HERE / f"bench/shapes/llama-{shape}.json",
                      model, "bfloat16"]):
             part["failed"].append("random_model failed")
             return
@@ -211,7 +218,7 @@ class Check:
                 limit = left * 0.6 if program == "engine_bench" else left
                 try:
                     status = self.run(
-                        [HERE / "bin" / program, f"--benchmark_filter={filter}",
+                        [self.bin / program, f"--benchmark_filter={filter}",
                          "--benchmark_min_time=0.2", f"--benchmark_out={report}",
                          "--benchmark_out_format=json"],
                         dict(T2_BENCH_MODEL=str(model), T2_BENCH_LIMIT=f"{limit:.0f}"),
@@ -238,7 +245,7 @@ class Check:
         try:
             status = self.run(
                 [tool, "--tool", "memcheck", "--error-exitcode", "9",
-                 HERE / "bin/t2_test_model",
+                 self.bin / "t2_test_model",
                  "--gtest_filter=*/plans.a_linear*:*/kernel.scale_rows*"], on_line=said.append)
         finally:
             part["said"] = [line for line in said if "=====" in line][-5:]

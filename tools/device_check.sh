@@ -62,7 +62,7 @@ rm "$out/rpath.cmake"
 # library, and GCC's, which come with whatever runs torch there.
 LD_LIBRARY_PATH=$torch/lib ldd "$out"/bin/* |
   awk -v torch="$torch/" '$2 == "=>" && $3 ~ /^\// && index($3, torch) != 1 {print $3}' |
-  grep -vE '/(lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|gomp)\.so|nvidia/|ld-linux)' | sort -u |
+  grep -vE '/(lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|gomp|util)\.so|nvidia/|ld-linux)' | sort -u |
   while read -r library; do
     strip -o "$out/lib/$(basename "$library")" "$library"
   done
@@ -76,6 +76,7 @@ cp tools/device_check.sh bench/device_check.py bench/device_summary.py "$out/"
 
 glibc=$(objdump -T "$out"/bin/* "$out"/lib/* | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -1)
 libstdcxx=$(objdump -T "$out"/bin/* "$out"/lib/* | grep -oE 'GLIBCXX_[0-9.]+' | sort -Vu | tail -1)
+gzip -n9 "$out"/bin/*
 commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
 version=$(sed -n "s/^__version__ = '\(.*\)'/\1/p" "$torch/version.py")
 build=$(sed -n "s/^git_version = '\(.*\)'/\1/p" "$torch/version.py")
