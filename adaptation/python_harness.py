@@ -7,7 +7,7 @@
 #
 # Standard input: program, prompt, tests, entry point, reference (the program of
 # the example's answer) and word, each behind eight bytes of length. Standard
-# output: the word, if all tests passed. Standard error: one line that says why
+# output: the word, if all tests passed. Standard error: its last line says why
 # not. Exit codes: 0 passed, 1 failed, 3 the tests themselves do not compile.
 
 
