@@ -2,13 +2,13 @@
 # this is in the answer's hands; the other side believes nothing but data.
 #
 # A request is (deed, arguments); a reply one of
-#   (0, value)                            it is done
-#   (0, value, same, {place: content})    a call: the place among the given
-#                                         containers of the one that it returned,
-#                                         and what it changed
-#   (1, class, args, text, exception)     an exception left the program
-#   (2,)                                  the iterator has ended; there is no such
-#                                         name, attribute, length
+#   (0, value)                           it is done
+#   (0, value, same, [(place, content)]) a call: the place among the given
+#                                        containers of the one that it
+#                                        returned, and what it changed
+#   (1, class, args, text, exception)    an exception left the program
+#   (2,)                                 the iterator has ended; there is no
+#                                        such name, attribute, length
 
 
 class nothing_there(Exception):
@@ -89,7 +89,8 @@ def serve(program, requests, replies):
         before = contents(given)
         value = args[0](*args[1], **args[2])
         same = next((i for i, v in enumerate(given) if v is value), None)
-        changed = [(i, c) for i, c in enumerate(contents(given)) if c != before[i]]
+        after = enumerate(contents(given))
+        changed = [(i, c) for i, c in after if c != before[i]]
         out.out.append(b"t4;i0;")
         out.value(value)
         out.value(same)
@@ -105,13 +106,14 @@ def serve(program, requests, replies):
             out.value((1, type(problem), problem.args, str(problem), problem))
         except BaseException:
             out = writer(keep)
-            out.value((1, RuntimeError, ("an exception that says nothing",), "", None))
+            silent = ("an exception that says nothing",)
+            out.value((1, RuntimeError, silent, "", None))
         return out.out
 
     while True:
         given = []
-        request = reader(read_message(requests), kept.__getitem__, known_class, given)
-        deed, args = request.value()
+        data = read_message(requests)
+        deed, args = reader(data, kept.__getitem__, known_class, given).value()
         try:
             out = reply(deed, args, given)
         except nothing_there:

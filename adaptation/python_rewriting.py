@@ -100,8 +100,8 @@ def defined_in(body, names, imports):
                     defined_in(part.body, names, imports)
                 elif not isinstance(one, ast.Expr):
                     for name in nodes(part):
-                        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
-                            names.add(name.id)
+                        if isinstance(getattr(name, "ctx", None), ast.Store):
+                            names.add(getattr(name, "id", ""))
 
 
 def calls_a_function(node):
@@ -176,11 +176,9 @@ class rewriter:
                 if isinstance(value[0], ast.stmt):
                     setattr(node, field, self.block(value))
                 else:
-                    setattr(
-                        node,
-                        field,
-                        [self.expression(v) if isinstance(v, ast.AST) else v for v in value],
-                    )
+                    for i, one in enumerate(value):
+                        if isinstance(one, ast.AST):
+                            value[i] = self.expression(one)
         if isinstance(node, ast.ExceptHandler):
             self.handler(node)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
