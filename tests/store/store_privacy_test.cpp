@@ -49,7 +49,7 @@ class store_privacy : public testing::Test {
        testing::UnitTest::GetInstance()->current_test_info()->name());
 };
 
-const store_base_model base{.fingerprint = "f", .name = "n",
+const store_base_model base{.fingerprint = std::string(64, 'f'), .name = "n",
                             .config_json = "{}"};
 
 TEST_F(store_privacy, all_files_are_their_owners_alone_under_any_umask) {
@@ -58,7 +58,8 @@ TEST_F(store_privacy, all_files_are_their_owners_alone_under_any_umask) {
     fs::remove(folder_ / "s.db");
     auto store = open();
     ASSERT_TRUE(store) << store.error().message;
-    ASSERT_TRUE(store->put_base_model(base));
+    const auto put = store->put_base_model(base);
+    ASSERT_TRUE(put) << put.error().message;
     const auto copy = folder_ / ("copy-" + std::to_string(mask) + ".db");
     ASSERT_TRUE(store->backup(copy));
     const auto all = modes();
@@ -86,7 +87,7 @@ TEST_F(store_privacy, the_log_names_whoever_asked_for_a_change) {
   const auto add = [&](const std::string& name) {
     store_task task;
     task.name = name;
-    task.base = "f";
+    task.base = base.fingerprint;
     task.reward = "exact";
     task.examples.push_back({.id = "a", .prompt = "p", .answer = "b"});
     const auto added = store->add_task(task);
