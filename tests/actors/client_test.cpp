@@ -147,7 +147,8 @@ class client_with_a_real_model : public testing::Test {
     training_spec spec;
     spec.name = name;
     spec.format = "text";
-    for (int i = 0; i < 12; ++i) spec.data += text + "\n\n";
+    for (int i = 0; i < 12; ++i)
+      spec.data += text + " " + std::to_string(i) + "\n\n";
     spec.steps = 4;
     spec.batch = 4;
     spec.validate_every = 2;
@@ -509,7 +510,8 @@ TEST_F(client_with_a_real_model, cancels_a_training_and_an_adaptation) {
   training_spec spec;
   spec.name = "endless";
   spec.format = "text";
-  for (int i = 0; i < 40; ++i) spec.data += "A cat and a dog.\n\n";
+  for (int i = 0; i < 40; ++i)
+    spec.data += "A cat and a dog, " + std::to_string(i) + ".\n\n";
   spec.steps = 1'000'000;
   std::promise<void> stepped;
   std::once_flag once;
