@@ -104,6 +104,17 @@ void begin_writing(sqlite_database& db, const fs::path& path,
   db.checkpoint_on_close(true);
 }
 
+// A reader cannot migrate what it reads.
+void require_newest(sqlite_database& db, const fs::path& path) {
+  const auto newest = store_migrations().back().version;
+  const auto found = db.integer("PRAGMA user_version");
+  if (found == newest) return;
+  fail(ec::incompatible,
+       "store " + path.string() + ": expected schema version " +
+           std::to_string(newest) + ", found " + std::to_string(found) +
+           ": opened once for writing it is migrated");
+}
+
 // Nothing is written to the store before all of it has been verified, and a
 // log that a crash left is folded in only by a writer, and only after that.
 sqlite_database open_verified(const fs::path& path,
@@ -114,6 +125,7 @@ sqlite_database open_verified(const fs::path& path,
     auto db = open_exclusive(path, options.vfs);
     verify_database(db, store_migrations());
     if (options.read_only) {
+      require_newest(db, path);
       db.execute("PRAGMA query_only=ON");
     } else {
       begin_writing(db, path, options.clock());
@@ -123,7 +135,10 @@ sqlite_database open_verified(const fs::path& path,
   auto at_rest = sqlite_database::open(
       path.string(), sqlite_database::mode::immutable, options.vfs);
   verify_database(at_rest, store_migrations());
-  if (options.read_only) return at_rest;
+  if (options.read_only) {
+    require_newest(at_rest, path);
+    return at_rest;
+  }
   auto db = open_exclusive(path, options.vfs);
   begin_writing(db, path, options.clock());
   return db;

@@ -42,7 +42,8 @@ class expert_store {
   /// Opens the store, creating it where there is no file. Verifies its pages
   /// and migrates an older schema. Refuses, and leaves untouched, a file that
   /// is not a store or has a newer schema (incompatible), or that is damaged
-  /// (corrupt); busy names the process that holds the lock.
+  /// (corrupt); read-only also one of an older schema (incompatible), which it
+  /// may not migrate. busy names the process that holds the lock.
   static result<expert_store> open(const std::filesystem::path& path,
                                    store_options options = {});
   expert_store(expert_store&&) noexcept;

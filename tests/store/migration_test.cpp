@@ -127,6 +127,10 @@ TEST(migration, of_version_1_takes_its_tasks_as_raw) {
         run("INSERT INTO examples(task_id, position, id, prompt, answer, "
             "extra_json) VALUES(1, 0, 'a', '1+1?', '2', '{}')");
       })));
+  const auto untouched = folder.bytes();
+  const auto reader = expert_store::open(folder.path(), {.read_only = true});
+  EXPECT_EQ(code_of(reader), ec::incompatible);
+  EXPECT_EQ(folder.bytes(), untouched);
   auto store = must(expert_store::open(folder.path(), at_time(9)));
   const store_task kept = must(store.get_task("sums"));
   EXPECT_EQ(kept.form, "raw");
