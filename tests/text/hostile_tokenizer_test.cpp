@@ -188,6 +188,70 @@ TEST(hostile_tokenizer, a_pattern_that_backtracks_for_ever_runs_out_of_fuel) {
   }
 }
 
+// Each reads to the text's end at every place of it, and finds nothing.
+TEST(hostile_tokenizer, a_pattern_that_reads_far_for_nothing_runs_out_of_fuel) {
+  const std::string run(131'000, 'a');
+  for (const std::string pattern :
+       {"a*b", ".*b", "(?:aa)*b", "a*+b", "a++b", "(?>a*)b", "(?:aa)*+b",
+        "(?=a*b)a", "(?!a*b)ab", "a(?=a*)b", "[ab]*c", "\\p{L}*\\d",
+        "(?:a*b|a)*c", "(?i)A*B", "a{0,}b", "a{1000}b"}) {
+    SCOPED_TRACE(pattern);
+    for (const char* behavior :
+         {"Isolated", "Removed", "MergedWithPrevious", "Contiguous"}) {
+      auto file = small();
+      file["pre_tokenizer"] = split(pattern);
+      file["pre_tokenizer"]["behavior"] = behavior;
+      const auto loaded = load(file.dump());
+      ASSERT_TRUE(loaded) << loaded.error().message;
+      const auto encoded = (*loaded)->encode(run, false);
+      ASSERT_FALSE(encoded);
+      EXPECT_EQ(encoded.error().code, ec::exhausted)
+          << encoded.error().message;
+      // At the same place: with what it needs it is not.
+      EXPECT_TRUE((*loaded)->encode(run.substr(0, 1000), false));
+    }
+  }
+}
+
+TEST(hostile_tokenizer, patterns_that_cannot_be_counted_are_refused_by_name) {
+  for (const std::string pattern :
+       {"(a*)\\1b", "(?<x>a\\g<x>?)b", "(?<=a*)b", "\\X", "(?~ab)",
+        "(?x) a b", "a{60000}{60000}"}) {
+    SCOPED_TRACE(pattern);
+    auto file = small();
+    file["pre_tokenizer"] = split(pattern);
+    EXPECT_FALSE(load(file.dump()));
+  }
+}
+
+TEST(hostile_tokenizer, long_added_tokens_are_not_looked_for_without_end) {
+  auto file = small();
+  file["added_tokens"] = {added(4, std::string(100'000, 'a') + "b"),
+                          added(5, "aa")};
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto encoded = (*loaded)->encode(std::string(131'000, 'a'), false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::exhausted) << encoded.error().message;
+  EXPECT_TRUE((*loaded)->encode("aab", false));
+}
+
+// Whatever the text, an honest pattern uses little of the fuel: a quarter is
+// enough for all of these, and the ids stay those of the whole.
+TEST(hostile_tokenizer, honest_text_needs_little_of_its_fuel) {
+  const auto vocabulary = fixtures::load("smollm2");
+  std::string prose;
+  while (prose.size() < (8u << 20))
+    prose += "It's 1984, and \"we'll\" see: naïve café — 東京  \n\n\tx += 1;";
+  std::string spaces(1 << 20, ' '), lines(1 << 20, '\n');
+  std::string letters(1 << 20, 'a'), signs(1 << 20, '!');
+  for (const auto* text : {&prose, &spaces, &lines, &letters, &signs}) {
+    const auto within = vocabulary->encode_within(
+        tokenizer::default_fuel(text->size()) / 4, *text, false);
+    ASSERT_TRUE(within) << within.error().message;
+  }
+}
+
 TEST(hostile_tokenizer, long_runs_of_one_character_are_no_problem) {
   const auto vocabulary = fixtures::load("smollm2");
   for (const char one : {' ', 'a', '\n', '7', '!'}) {
