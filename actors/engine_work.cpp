@@ -55,7 +55,9 @@ result<scoring_row> row_of(const language_model& model,
   if (!question.reference) {
     auto prompt = ids_of(model, question);
     if (!prompt) return prompt.error();
-    return scoring_row{.tokens = *std::move(prompt)};
+    return scoring_row{.tokens = *std::move(prompt),
+                       .answer_begin = 1,
+                       .delta = nullptr};
   }
   const auto asked =
       question.prompt_ids.empty()

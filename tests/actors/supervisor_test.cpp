@@ -176,6 +176,23 @@ TEST_F(supervision, backs_off_and_gives_up_a_child_that_keeps_failing) {
   EXPECT_EQ(ear.code(), ec::unavailable) << "work is refused at once";
 }
 
+TEST_F(supervision, does_not_load_a_model_again_whose_files_have_changed) {
+  start();
+  EXPECT_FALSE(health().damaged);
+  caf::anon_send_exit(peers_now()->engine,
+                      to_caf(error{ec::corrupt, "m: shortened in place"}));
+  run();
+  pass(60s);
+  EXPECT_EQ(starts_of("engine"), 1u);
+  EXPECT_TRUE(health().damaged);
+  EXPECT_TRUE(health().state.ends_with("m: shortened in place"))
+      << health().state;
+  heard<answer_part, answer_part> ear;
+  tell(peers_now()->dispatcher, ask_atom_v, ticket{1},
+       query_ref(std::make_shared<query>()), listen(ear));
+  EXPECT_EQ(ear.code(), ec::unavailable);
+}
+
 TEST_F(supervision, forgives_failures_that_are_long_past) {
   start();
   for (int i = 0; i < 6; ++i) {

@@ -240,6 +240,72 @@ TEST_F(faults, a_model_that_is_damaged_is_named) {
   EXPECT_NE(daemon.err().find("model.safetensors"), std::string::npos);
 }
 
+TEST_F(faults, weights_that_change_under_a_daemon_end_it_in_order) {
+  const auto model = folder_ / "model";
+  const auto weights = model / "model.safetensors";
+  const auto spoil = [&] {  // a byte, with size and time kept
+    const auto time = std::filesystem::last_write_time(weights);
+    std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x55');
+    file.close();
+    std::filesystem::last_write_time(weights, time);
+  };
+  const auto shorten = [&] { std::filesystem::resize_file(weights, 4096); };
+  for (const std::function<void()>& change :
+       {std::function<void()>(spoil), std::function<void()>(shorten)}) {
+    std::filesystem::remove_all(model);
+    std::filesystem::copy(tests::assets() / "stories260k-hf", model);
+    const auto daemon = start_daemon({"--model-path", model.string()});
+    change();
+    EXPECT_EQ(daemon->wait(), 4) << daemon->err();
+    EXPECT_NE(daemon->err().find(weights.string()), std::string::npos)
+        << daemon->err();
+  }
+  const auto checked = t2({"model", "check", model.string()});
+  EXPECT_EQ(checked.code, 4) << checked.out << checked.err;
+}
+
+TEST_F(faults, weights_that_are_replaced_by_rename_are_not_missed) {
+  const auto model = folder_ / "model";
+  std::filesystem::copy(tests::assets() / "stories260k-hf", model);
+  const auto daemon = start_daemon({"--model-path", model.string()});
+  const auto before =
+      t2({"ask", "--model", "base", "--max-tokens", "8", "Once"});
+  std::filesystem::copy_file(model / "model.safetensors", model / "new");
+  std::filesystem::resize_file(model / "new", 100);
+  std::filesystem::rename(model / "new", model / "model.safetensors");
+  ASSERT_TRUE(daemon->wait_for("was replaced")) << daemon->err();
+  const auto after =
+      t2({"ask", "--model", "base", "--max-tokens", "8", "Once"});
+  EXPECT_EQ(after.code, 0) << after.err;
+  EXPECT_EQ(after.out, before.out);
+  daemon->send(SIGTERM);
+  EXPECT_EQ(daemon->wait(), 0) << daemon->err();
+}
+
+// What the OpenMP library says of itself when it is loaded, the last time.
+TEST_F(faults, programs_choose_how_long_their_threads_spin) {
+  environment_["OMP_DISPLAY_ENV"] = "verbose";
+  const auto said = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"config"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto ended = t2(arguments);
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    const auto at = ended.err.rfind("GOMP_SPINCOUNT = '");
+    return at == std::string::npos
+               ? ended.err
+               : ended.err.substr(at, ended.err.find('\n', at) - at);
+  };
+  EXPECT_EQ(said({}), "GOMP_SPINCOUNT = '1000'");
+  EXPECT_EQ(said({"--engine-spin", "77"}), "GOMP_SPINCOUNT = '77'");
+  environment_["GOMP_SPINCOUNT"] = "1234";
+  EXPECT_EQ(said({"--engine-spin", "77"}), "GOMP_SPINCOUNT = '1234'");
+  environment_.erase("GOMP_SPINCOUNT");
+  environment_["OMP_WAIT_POLICY"] = "passive";
+  EXPECT_EQ(said({"--engine-spin", "77"}), "GOMP_SPINCOUNT = '0'");
+}
+
 TEST_F(faults, a_first_start_makes_the_folder_of_its_store) {
   environment_["T2_STORE_PATH"] = (folder_ / "a/b/store.db").string();
   EXPECT_EQ(t2({"task", "list"}).code, 0);

@@ -188,6 +188,100 @@ TEST(hostile_tokenizer, a_pattern_that_backtracks_for_ever_runs_out_of_fuel) {
   }
 }
 
+// Each reads to the text's end at every place of it, and finds nothing.
+TEST(hostile_tokenizer, a_pattern_that_reads_far_for_nothing_runs_out_of_fuel) {
+  const std::string run(131'000, 'a');
+  for (const std::string pattern :
+       {"a*b", ".*b", "(?:aa)*b", "a*+b", "a++b", "(?>a*)b", "(?:aa)*+b",
+        "(?=a*b)a", "(?!a*b)ab", "a(?=a*)b", "[ab]*c", "\\p{L}*\\d",
+        "(?:a*b|a)*c", "(?i)A*B", "a{0,}b"}) {
+    SCOPED_TRACE(pattern);
+    for (const char* behavior :
+         {"Isolated", "Removed", "MergedWithPrevious", "Contiguous"}) {
+      auto file = small();
+      file["pre_tokenizer"] = split(pattern);
+      file["pre_tokenizer"]["behavior"] = behavior;
+      const auto loaded = load(file.dump());
+      ASSERT_TRUE(loaded) << loaded.error().message;
+      const auto encoded = (*loaded)->encode(run, false);
+      ASSERT_FALSE(encoded);
+      EXPECT_EQ(encoded.error().code, ec::exhausted)
+          << encoded.error().message;
+      // At the same place: with what it needs it is not.
+      EXPECT_TRUE((*loaded)->encode(run.substr(0, 1000), false));
+    }
+  }
+}
+
+TEST(hostile_tokenizer, patterns_that_cannot_be_counted_are_refused_by_name) {
+  for (const std::string pattern :
+       {"(a*)\\1b", "(?<x>a\\g<x>?)b", "(?<=a*)b", "\\X", "(?~ab)",
+        "(?x) a b", "a{60000}{60000}"}) {
+    SCOPED_TRACE(pattern);
+    auto file = small();
+    file["pre_tokenizer"] = split(pattern);
+    EXPECT_FALSE(load(file.dump()));
+  }
+}
+
+TEST(hostile_tokenizer, long_added_tokens_are_not_looked_for_without_end) {
+  auto file = small();
+  file["added_tokens"] = {added(4, std::string(100'000, 'a') + "b"),
+                          added(5, "aa")};
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto encoded = (*loaded)->encode(std::string(131'000, 'a'), false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::exhausted) << encoded.error().message;
+  EXPECT_TRUE((*loaded)->encode("aab", false));
+}
+
+// Whatever the text, an honest pattern uses little of the fuel: a quarter is
+// enough for all of these.
+TEST(hostile_tokenizer, honest_text_needs_little_of_its_fuel) {
+  const std::string words = "It's 1984, and \"we'll\" see: naïve café — 東京  "
+                            "\n\n\tx += 1;  // 1234567\n";
+  const auto repeated = [](const std::string& what, std::size_t bytes) {
+    std::string text;
+    while (text.size() < bytes) text += what;
+    return text;
+  };
+  const std::vector<std::string> texts = {
+      repeated(words, 500'000), repeated(" ", 500'000), repeated("\n", 500'000),
+      repeated("a", 500'000),   repeated("!", 500'000)};
+  for (const std::string pattern : {
+           // GPT-2, Llama 3, Qwen 2, o200k (short of its scripts), tiktoken's
+           // spelling of cl100k, and digits in threes from the right.
+           R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+           R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+           R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+           R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+           R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)",
+           R"((?=(\d{3})+(?!\d)))"}) {
+    SCOPED_TRACE(pattern);
+    auto file = small();
+    file["pre_tokenizer"] = split(pattern);
+    const auto loaded = load(file.dump());
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    for (const auto& text : texts) {
+      const auto within = (*loaded)->encode_within(
+          tokenizer::default_fuel(text.size()) / 4, text, false);
+      EXPECT_TRUE(within) << text.substr(0, 10) << within.error().message;
+    }
+  }
+}
+
+TEST(hostile_tokenizer, eight_megabytes_are_read_within_their_fuel) {
+  std::string text;
+  while (text.size() < 8'000'000) text += "It's one more of many lines.\n";
+  auto file = small();
+  file["pre_tokenizer"] = split(R"(\s*[\r\n]+|\p{L}+|\s+(?!\S)|\s+|.)");
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_TRUE((*loaded)->encode_within(
+      tokenizer::default_fuel(text.size()) / 4, text, false));
+}
+
 TEST(hostile_tokenizer, long_runs_of_one_character_are_no_problem) {
   const auto vocabulary = fixtures::load("smollm2");
   for (const char one : {' ', 'a', '\n', '7', '!'}) {
