@@ -236,7 +236,7 @@ void engine_work::answer(engine& on, ticket t,
   if (!finish) return;
   items_[t].reading = request;
   items_[t].finish = *finish;
-  texts_.read(t, request->flow,
+  texts_.read(t, request->flow.caller,
               [to = inbox_, model = on.shared_model(),
                now = on.options().now, t, request] {
                 read_text text{t, request, late_error()};
@@ -255,11 +255,11 @@ void engine_work::open_answers(engine& on) {
     read.swap(inbox_->texts);
   }
   for (auto& [t, request, row] : read) {
-    const auto item = items_.find(t);
+    const auto at = items_.find(t);
     // Cancelled meanwhile; the ticket may be another's by now.
-    if (item == items_.end() || item->second.reading != request) continue;
-    item->second.reading = nullptr;
-    const auto finish = std::exchange(item->second.finish, nullptr);
+    if (at == items_.end() || at->second.reading != request) continue;
+    at->second.reading = nullptr;
+    const auto finish = std::exchange(at->second.finish, nullptr);
     if (!row) {
       finish(row.error());
     } else if (request->deadline && *request->deadline <= on.options().now()) {

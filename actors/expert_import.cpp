@@ -15,10 +15,10 @@ bool expert_import::advance(language_model& model) {
     outcome_ = parsed.error();
     return false;
   }
-  publication p{.base = base_record(model),
-                .name = name_,
-                .version = {},
-                .caller = caller_};
+  publication p;
+  p.base = base_record(model);
+  p.name = name_;
+  p.caller = caller_;
   p.version.z_safetensors.assign(bytes.begin(), bytes.end());
   p.version.norm = std::string(to_string(parsed->norm));
   p.version.targets = std::string(to_string(parsed->targets));

@@ -14,11 +14,11 @@ text_pool::~text_pool() {
   threads_.clear();  // joins
 }
 
-void text_pool::read(ticket t, std::uint64_t flow,
+void text_pool::read(ticket t, std::uint64_t caller,
                      std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
-    flows_[flow].emplace_back(t, std::move(work));
+    callers_[caller].emplace_back(t, std::move(work));
     while (threads_.size() < most_threads_)
       threads_.emplace_back([this] { run(); });
   }
@@ -28,13 +28,13 @@ void text_pool::read(ticket t, std::uint64_t flow,
 void text_pool::cancel(ticket t) {
   std::function<void()> dropped;  // outlives the lock
   const std::lock_guard lock(mutex_);
-  for (auto flow = flows_.begin(); flow != flows_.end(); ++flow) {
-    auto& texts = flow->second;
+  for (auto caller = callers_.begin(); caller != callers_.end(); ++caller) {
+    auto& texts = caller->second;
     for (auto text = texts.begin(); text != texts.end(); ++text) {
       if (text->first != t) continue;
       dropped = std::move(text->second);
       texts.erase(text);
-      if (texts.empty()) flows_.erase(flow);
+      if (texts.empty()) callers_.erase(caller);
       return changed_.notify_all();
     }
   }
@@ -43,29 +43,29 @@ void text_pool::cancel(ticket t) {
 void text_pool::clear() {
   std::map<std::uint64_t, std::deque<waiting>> dropped;
   const std::lock_guard lock(mutex_);
-  flows_.swap(dropped);
+  callers_.swap(dropped);
   changed_.notify_all();
 }
 
 void text_pool::wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return flows_.empty() && reading_ == 0; });
+  changed_.wait(lock, [this] { return callers_.empty() && reading_ == 0; });
 }
 
 std::function<void()> text_pool::next() {
-  auto flow = flows_.upper_bound(last_flow_);
-  if (flow == flows_.end()) flow = flows_.begin();
-  last_flow_ = flow->first;
-  auto work = std::move(flow->second.front().second);
-  flow->second.pop_front();
-  if (flow->second.empty()) flows_.erase(flow);
+  auto caller = callers_.upper_bound(last_caller_);
+  if (caller == callers_.end()) caller = callers_.begin();
+  last_caller_ = caller->first;
+  auto work = std::move(caller->second.front().second);
+  caller->second.pop_front();
+  if (caller->second.empty()) callers_.erase(caller);
   return work;
 }
 
 void text_pool::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !flows_.empty(); });
+    changed_.wait(lock, [this] { return stopping_ || !callers_.empty(); });
     if (stopping_) return;
     ++reading_;
     {

@@ -16,7 +16,7 @@
 namespace t2 {
 
 /// Threads on which texts become tokens, so that the engine's never reads one:
-/// a text may take a second (text/tokenizer.hpp). Flows take turns, within one
+/// a text may take a second (text/tokenizer.hpp). Callers take turns, within one
 /// it goes by order, so that whoever sends many costs others one of them. Any
 /// thread.
 class text_pool {
@@ -28,7 +28,7 @@ class text_pool {
   text_pool& operator=(const text_pool&) = delete;
 
   /// `work` runs once, on one of the threads, unless it is cancelled before.
-  void read(ticket t, std::uint64_t flow, std::function<void()> work);
+  void read(ticket t, std::uint64_t caller, std::function<void()> work);
   /// Takes it away where it still waits. What is being read is read to its end.
   void cancel(ticket t);
   /// Takes away all that waits.
@@ -44,8 +44,8 @@ class text_pool {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::uint64_t, std::deque<waiting>> flows_;  // none is empty
-  std::uint64_t last_flow_ = 0;
+  std::map<std::uint64_t, std::deque<waiting>> callers_;  // none is empty
+  std::uint64_t last_caller_ = 0;
   std::size_t reading_ = 0;
   bool stopping_ = false;
   std::vector<std::jthread> threads_;  // started with the first text
