@@ -73,7 +73,9 @@ def cases():
                 for first in [{}, *({"max_window_layers": n} for n in [0, 1, 2])]:
                     yield "qwen2", {**some, **window, **use, **first}
     for model_type in CLASSES:
-        yield model_type, {"num_key_value_heads": None}
+        # Mistral's config has no null there; t2 takes it as the others do.
+        if model_type != "mistral":
+            yield model_type, {"num_key_value_heads": None}
         yield model_type, {"num_key_value_heads": "left out", "num_attention_heads": 32}
         yield model_type, {"head_dim": None}
         yield model_type, {"head_dim": 16}

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 pub struct Special {
     /// Name and spelling, such as bos_token and <s>.
     pub spelled: Vec<(String, String)>,
-    /// Name and id of those that no file spells.
+    /// Name and id of those that no file spells; of several with one name the
+    /// first that the tokenizer has counts.
     pub numbered: Vec<(String, i64)>,
     /// Spelling and id, of added_tokens_decoder.
     pub added: Vec<(String, i64)>,
@@ -49,8 +50,7 @@ pub fn read(
             let Some(name) = key.strip_suffix("_id") else {
                 continue;
             };
-            let known = spelled.iter().any(|(known, _)| known == name)
-                || numbered.iter().any(|(known, _)| known == name);
+            let known = spelled.iter().any(|(known, _)| known == name);
             let first = value.get(0).unwrap_or(value);
             if let (true, false, Some(id)) =
                 (name.ends_with("_token"), known, first.as_i64())

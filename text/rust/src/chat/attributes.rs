@@ -36,10 +36,7 @@ pub fn by_path<'a>(
     Ok(value)
 }
 
-fn or_default<'a>(
-    found: Value<'a>,
-    default: Option<&Value<'a>>,
-) -> Value<'a> {
+fn or_default<'a>(found: Value<'a>, default: Option<&Value<'a>>) -> Value<'a> {
     match (found, default) {
         (Value::Undefined, Some(default)) => default.clone(),
         (found, _) => found,

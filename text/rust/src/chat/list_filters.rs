@@ -131,8 +131,7 @@ fn dict_sorted<'a>(
         attribute: Some(&place),
         case_sensitive: given.flag(0),
     };
-    let pairs =
-        methods::call(machine, value, "items", &Arguments::default())?;
+    let pairs = methods::call(machine, value, "items", &Arguments::default())?;
     let mut keyed = Vec::new();
     for pair in machine.items(&pairs)? {
         keyed.push((key.of(machine, &pair)?, pair));

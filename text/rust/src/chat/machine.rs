@@ -35,11 +35,7 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(
-        fuel: u64,
-        local_seconds: i64,
-        source: &'a str,
-    ) -> Machine<'a> {
+    pub fn new(fuel: u64, local_seconds: i64, source: &'a str) -> Machine<'a> {
         Machine {
             meter: Meter::new(fuel),
             local_seconds,

@@ -53,7 +53,8 @@ pub fn check(source: &[u8]) -> Outcome<()> {
 pub fn render(request: &Request) -> Outcome<String> {
     let source = plain_source(request.source)?;
     let tree = parsed(&source)?;
-    let mut machine = Machine::new(request.fuel, request.local_seconds, &source);
+    let mut machine =
+        Machine::new(request.fuel, request.local_seconds, &source);
     let mut messages = Vec::new();
     for (role, content) in request.messages {
         messages.push(Value::map(Map::from_pairs(vec![

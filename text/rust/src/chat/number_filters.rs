@@ -105,9 +105,10 @@ fn parse_int(text: &str, base: i64) -> Parsed {
         _ => None,
     };
     let (digits, radix) = match base {
-        0 => match [2, 8, 16].into_iter().find_map(|base| {
-            prefixed(base).map(|rest| (rest, base as u32))
-        }) {
+        0 => match [2, 8, 16]
+            .into_iter()
+            .find_map(|base| prefixed(base).map(|rest| (rest, base as u32)))
+        {
             Some(found) => found,
             // Python takes no 010 for either ten or eight.
             None if unsigned.starts_with('0')
@@ -143,15 +144,16 @@ fn parse_int(text: &str, base: i64) -> Parsed {
 
 /// float(text).
 fn parse_float(text: &str) -> Option<f64> {
-    without_underscores(text.trim_matches(is_space))?.parse().ok()
+    without_underscores(text.trim_matches(is_space))?
+        .parse()
+        .ok()
 }
 
 /// Python's 1_000: underscores stand between two digits, one at a time. None
 /// where there is nothing, or one stands elsewhere.
 fn without_underscores(text: &str) -> Option<String> {
-    let digit = |one: Option<char>| {
-        one.is_some_and(|one| one.is_ascii_alphanumeric())
-    };
+    let digit =
+        |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
     let mut out = String::new();
     let mut before = None;
     let mut rest = text.chars().peekable();

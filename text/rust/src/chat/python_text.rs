@@ -141,8 +141,8 @@ pub fn lines(text: &str, keeps_ends: bool) -> Vec<&str> {
     while let Some((at, one)) = rest.next() {
         let ends = matches!(
             one,
-            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}'
-                | '\u{2028}' | '\u{2029}'
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'
+                ..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
         );
         if !ends {
             continue;

@@ -90,10 +90,7 @@ fn alone<'a>(
         "mapping" => matches!(value, Value::Map(_)),
         "sequence" | "iterable" => matches!(
             value,
-            Value::Map(_)
-                | Value::List(_)
-                | Value::Text(_)
-                | Value::Undefined
+            Value::Map(_) | Value::List(_) | Value::Text(_) | Value::Undefined
         ),
         "callable" => matches!(value, Value::Macro(_) | Value::Function(_)),
         "escaped" => false,

@@ -73,14 +73,16 @@ pub fn call<'a>(
                 return given.refuse(0, "text", "an empty one");
             }
             let parts = match name {
-                "partition" => text.split_once(&*sep).map_or(
-                    [text, "", ""],
-                    |(before, after)| [before, &sep, after],
-                ),
-                _ => text.rsplit_once(&*sep).map_or(
-                    ["", "", text],
-                    |(before, after)| [before, &sep, after],
-                ),
+                "partition" => text
+                    .split_once(&*sep)
+                    .map_or([text, "", ""], |(before, after)| {
+                        [before, &sep, after]
+                    }),
+                _ => text
+                    .rsplit_once(&*sep)
+                    .map_or(["", "", text], |(before, after)| {
+                        [before, &sep, after]
+                    }),
             };
             Value::tuple(parts.into_iter().map(Value::from).collect())?
         }
