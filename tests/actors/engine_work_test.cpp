@@ -249,12 +249,13 @@ class work_behind_a_prompt : public testing::Test {
           for (auto& token : p.tokens) out.tokens.push_back(std::move(token));
         },
         [](result<answer_part>) {}, "the answer");
-    work_.answer(++ticket_,
+    work_.answer(*engine_, ++ticket_,
                  std::make_shared<const answer_request>(std::move(request)),
                  [&](result<answer_part> last) {
                    ASSERT_TRUE(last) << last.error().message;
                    out.last = *std::move(last);
                  });
+    work_.wait_for_texts();
     for (bool more = true; more;) {
       work_.open_answers(*engine_);
       more = engine_->step();

@@ -179,8 +179,9 @@ TEST_F(supervision, backs_off_and_gives_up_a_child_that_keeps_failing) {
 TEST_F(supervision, does_not_load_a_model_again_whose_files_have_changed) {
   start();
   EXPECT_FALSE(health().damaged);
-  caf::anon_send_exit(peers_now()->engine,
-                      to_caf(error{ec::corrupt, "m: shortened in place"}));
+  caf::anon_send(caf::actor_cast<caf::actor>(peers_now()->engine),
+                 caf::exit_msg{nullptr, to_caf(error{ec::corrupt,
+                                                     "m: shortened in place"})});
   run();
   pass(60s);
   EXPECT_EQ(starts_of("engine"), 1u);

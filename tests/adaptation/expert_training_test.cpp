@@ -151,10 +151,11 @@ TEST(training, stopped_after_any_slice_goes_on_to_the_same_bits) {
     ASSERT_TRUE(again) << again.error().message;
     const auto step = (*again)->resumed_from();
     stopped_at.insert(step);
-    if (step > 0)
+    if (step > 0) {
       EXPECT_NE(why.message.find("step " + std::to_string(step) + " of 5"),
                 std::string::npos)
           << why.message;
+    }
     const auto resumed = run(spec);
     ASSERT_TRUE(resumed) << resumed.error().message;
     EXPECT_EQ(resumed->file, whole->file) << "stopped after " << slices;

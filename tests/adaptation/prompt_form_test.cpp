@@ -189,7 +189,9 @@ TEST(prompt_form, of_a_new_task_is_decided_or_checked) {
     store_task task = one.task;
     const auto settled = settle_form(task, one.has_template);
     EXPECT_EQ(bool(settled), !one.settled.empty());
-    if (settled) EXPECT_EQ(task.form, one.settled);
+    if (settled) {
+      EXPECT_EQ(task.form, one.settled);
+    }
   }
   // A task of before there were forms, of conversations.
   EXPECT_EQ(form_of_queries(task_of({talk}, "raw")), prompt_form::chat);

@@ -169,7 +169,9 @@ TEST_F(forms, an_empty_answer_says_so) {
     EXPECT_NE(empty.err.find("the answer is empty"), std::string::npos)
         << empty.err;
     EXPECT_NE(empty.err.find("--raw"), std::string::npos) << empty.err;
-    if (!json) EXPECT_EQ(empty.out, "");
+    if (!json) {
+      EXPECT_EQ(empty.out, "");
+    }
   }
 }
 

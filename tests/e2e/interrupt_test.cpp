@@ -198,7 +198,9 @@ TEST_F(interrupted_search, without_a_daemon_does_the_same) {
       t2({"task", "show", "stories", "--json"}).json().at("adaptations");
   const bool kept = adaptations.size() == 1;
   EXPECT_TRUE(kept) << run->err();
-  if (kept) EXPECT_TRUE(adaptations[0].at("truncated").get<bool>());
+  if (kept) {
+    EXPECT_TRUE(adaptations[0].at("truncated").get<bool>());
+  }
 }
 
 TEST_F(interrupted_search, cancelled_by_its_job_stores_nothing) {

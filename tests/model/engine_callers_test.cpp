@@ -29,7 +29,7 @@ class engine_callers : public testing::Test {
   }
 
   generation_request request(std::uint64_t caller, std::int64_t prompt_tokens,
-                             std::int64_t max_tokens) {
+                             std::int32_t max_tokens) {
     generation_request r;
     for (std::int64_t i = 0; i < prompt_tokens; ++i)
       r.prompt.push_back(
@@ -209,7 +209,7 @@ TEST_F(engine_callers, all_come_to_their_end) {
     for (int i = 0; i < 40; ++i) {
       asked.push_back(
           request(1 + draw(4), 1 + static_cast<std::int64_t>(draw(60)),
-                  1 + static_cast<std::int64_t>(draw(60))));
+                  1 + static_cast<std::int32_t>(draw(60))));
       asked.back().flow.target = draw(2);
       ears.push_back(&submit(e, asked.back()));
       for (auto steps = draw(6); steps > 0; --steps) e.step();

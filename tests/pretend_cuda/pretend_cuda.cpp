@@ -166,7 +166,7 @@ struct CUDAHooks final : at::CUDAHooksInterface {
   c10::DeviceIndex getCurrentDevice() const override { return 0; }
   c10::DeviceIndex current_device() const override { return 0; }
   c10::Device getDeviceFromPtr(void*) const override { return device; }
-  const c10::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
     return at::detail::getDefaultCPUGenerator();
   }
   c10::Allocator* getCUDADeviceAllocator() const override { return &memory; }

@@ -207,8 +207,8 @@ TEST(hostile_tokenizer, a_pattern_that_reads_far_for_nothing_runs_out_of_fuel) {
       ASSERT_FALSE(encoded);
       EXPECT_EQ(encoded.error().code, ec::exhausted)
           << encoded.error().message;
-      // At the same place: with what it needs it is not.
-      EXPECT_TRUE((*loaded)->encode(run.substr(0, 1000), false));
+      // A text that asks for little is read.
+      EXPECT_TRUE((*loaded)->encode(run.substr(0, 100), false));
     }
   }
 }

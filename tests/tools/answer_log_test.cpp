@@ -16,7 +16,7 @@ std::string content(const std::filesystem::path& file) {
 }
 
 TEST(answer_log, keeps_an_answer_of_each_target_to_a_line) {
-  const temporary_folder folder;
+  const test::temporary_folder folder;
   const auto file = folder / "answers.jsonl";
   {
     auto log = answer_log::open(file);
@@ -40,7 +40,7 @@ TEST(answer_log, keeps_an_answer_of_each_target_to_a_line) {
 }
 
 TEST(answer_log, leaves_a_file_of_something_else_as_it_is) {
-  const temporary_folder folder;
+  const test::temporary_folder folder;
   const auto file = folder / "notes.txt";
   std::ofstream(file) << "dear diary\nno more\n";
   const auto log = answer_log::open(file);
