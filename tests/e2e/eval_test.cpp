@@ -50,7 +50,8 @@ TEST_F(evaluation, keeps_every_answer_and_asks_for_none_twice) {
   }
   EXPECT_EQ(count, 2 * questions);
   int told = 0;
-  for (const auto& [target, scores] : first.json().items()) {
+  const auto told_of = first.json();
+  for (const auto& [target, scores] : told_of.items()) {
     const auto& report = scores.at("answers");
     told += report.at("right").get<int>();
     EXPECT_EQ(report.at("answers"), questions);
