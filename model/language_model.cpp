@@ -8,6 +8,7 @@
 #include "config/first_line.hpp"
 #include "model/device.hpp"
 #include "model/fingerprint.hpp"
+#include "model/linear_weight.hpp"
 #include "model/model_tokens.hpp"
 #include "model/transformer.hpp"
 
@@ -15,11 +16,15 @@ namespace t2 {
 namespace {
 
 result<c10::ScalarType> parse_dtype(const std::string& text,
-                                    c10::ScalarType stored) {
+                                    c10::ScalarType stored,
+                                    c10::Device device) {
   if (text == "float32") return c10::kFloat;
   if (text == "bfloat16") return c10::kBFloat16;
   if (text == "auto")
-    return stored == c10::kBFloat16 ? c10::kBFloat16 : c10::kFloat;
+    return stored == c10::kBFloat16 &&
+                   (!device.is_cpu() || multiplies_bfloat16_fast())
+               ? c10::kBFloat16
+               : c10::kFloat;
   return error{ec::invalid_argument,
                "model.dtype: expected auto, float32 or bfloat16, found '" +
                    text + "'"};
@@ -64,7 +69,7 @@ result<std::shared_ptr<language_model>> language_model::load(
 
   const auto stored = model->checkpoint_.view("model.embed_tokens.weight");
   if (!stored) return stored.error();
-  const auto dtype = parse_dtype(options.dtype, stored->dtype);
+  const auto dtype = parse_dtype(options.dtype, stored->dtype, *device);
   if (!dtype) return dtype.error();
   model->dtype_ = *dtype;
 

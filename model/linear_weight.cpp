@@ -62,10 +62,20 @@ at::Tensor padded(const at::Tensor& x, std::int64_t rows) {
 
 }  // namespace
 
+bool multiplies_bfloat16_fast() {
+  static const bool supported =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("mkldnn::_is_mkldnn_bf16_supported", "")
+          .typed<bool()>()
+          .call();
+  return supported;
+}
+
 linear_weight::linear_weight(const at::Tensor& w_mn)
     : out_(w_mn.size(0)),
       bytes_(w_mn.numel() * static_cast<std::int64_t>(w_mn.element_size())) {
-  packed_ = w_mn.device().is_cpu();
+  packed_ = w_mn.device().is_cpu() &&
+            (w_mn.scalar_type() == at::kFloat || multiplies_bfloat16_fast());
   weight_ = packed_ ? pack(w_mn.contiguous()) : w_mn.contiguous();
 }
 

@@ -6,9 +6,14 @@
 
 namespace t2 {
 
+/// Whether this processor's matrix products are good at bfloat16: oneDNN wants
+/// AVX-512 (or AVX-NE-CONVERT) for it. Without, they are right and slow.
+bool multiplies_bfloat16_fast();
+
 /// A weight W [M, N] on the device, ready for y = x Wᵀ. On the CPU it is
 /// packed once into oneDNN's blocked layout, which decodes twice as fast as a
-/// plain matrix; the plain one is not kept. Immutable; any thread.
+/// plain matrix (bfloat16 where the processor is good at it); the plain one is
+/// not kept. Immutable; any thread.
 class linear_weight {
  public:
   linear_weight() = default;
