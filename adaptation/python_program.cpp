@@ -82,6 +82,7 @@ bool defines_name(std::string_view code, std::string_view name) {
       const auto tail = rest->substr(name.size());
       if (tail.empty() || is_name_char(tail.front())) continue;
       if (*opening != '\0') return true;
+      if (line.starts_with(' ') || line.starts_with('\t')) continue;
       const auto assigned = after(tail, "");
       if (assigned->starts_with('=') && !assigned->starts_with("==")) return true;
     }

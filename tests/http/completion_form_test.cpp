@@ -247,7 +247,7 @@ TEST(completion_form, an_answer_has_openais_shape) {
       R"("refusal":null},"logprobs":null,"finish_reason":"stop"}],)"
       R"("usage":{"prompt_tokens":3,)"
       R"("completion_tokens":2,"total_tokens":5},"t2":{"strategy":"few-shot",)"
-      R"("task":"sums","label":null,"confidence":null,"reason":"adapted","adaptation":"k",)"
+      R"("task":"sums","form":null,"label":null,"confidence":null,"reason":"adapted","adaptation":"k",)"
       R"("cached":true,"mixture":{"rule":"delta","components":[{"expert":)"
       R"("lists","version":2,"alpha":[0.5]}]},"log_probability":-1.5}})");
   answer_part part;
