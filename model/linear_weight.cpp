@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/linear.h>
 #include <c10/core/Scalar.h>
@@ -76,7 +77,10 @@ linear_weight::linear_weight(const at::Tensor& w_mn)
       bytes_(w_mn.numel() * static_cast<std::int64_t>(w_mn.element_size())) {
   packed_ = w_mn.device().is_cpu() &&
             (w_mn.scalar_type() == at::kFloat || multiplies_bfloat16_fast());
-  weight_ = packed_ ? pack(w_mn.contiguous()) : w_mn.contiguous();
+  // On the CPU a copy of its own: w_mn may be the mapped file.
+  weight_ = packed_                    ? pack(w_mn.contiguous())
+            : w_mn.device().is_cpu() ? w_mn.clone(at::MemoryFormat::Contiguous)
+                                     : w_mn.contiguous();
 }
 
 at::Tensor linear_weight::apply(const at::Tensor& x_tn) const {

@@ -17,7 +17,7 @@ class evaluation : public playground {
                R"(","prompt":"Is )" + std::to_string(i) +
                R"( a cat?","answer":")" + (i % 2 ? "no" : "yes") +
                R"(","reward":"regex","pattern":")" +
-               (i % 2 ? "no|[a-m]" : "yes|[n-z]") + R"("})" + "\n";
+               (i % 2 ? "^no$|[ab]" : "^yes$|[cd]") + R"("})" + "\n";
     return out;
   }
 
