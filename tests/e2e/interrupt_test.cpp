@@ -33,10 +33,10 @@ class interrupted : public playground {
   }
   fs::path trainings() const { return folder_ / "store.db.trainings"; }
 
-  /// Until `true_now`; false after five minutes.
+  /// Until `true_now`; false after a minute.
   template <class F>
   static bool wait_until(F true_now) {
-    for (int tries = 0; tries < 60'000; ++tries) {
+    for (int tries = 0; tries < 12'000; ++tries) {
       if (true_now()) return true;
       ::usleep(5000);
     }
@@ -147,7 +147,7 @@ class interrupted_search : public interrupted {
               0);
   }
   const std::vector<std::string> endless_ = {
-      "adapt", "stories", "--search-iterations", "100000",
+      "adapt", "stories", "--search-iterations", "10000",
       "--search-population", "4", "--search-seconds", "0", "--search-tokens",
       "0", "--json"};
 
