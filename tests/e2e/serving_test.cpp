@@ -163,7 +163,7 @@ TEST_F(serving, the_audit_log_names_the_key_and_others_see_no_folders) {
       R"({"name":"one","reward":"exact","examples":)"
       R"([{"id":"a","prompt":"p","answer":"b"}]})";
   EXPECT_EQ(curl({url + "/v1/tasks", "-H", ada, "-d", task}).code, 201);
-  EXPECT_EQ(t2({"task", "remove", "one"}).code, 0);
+  EXPECT_EQ(t2({"task", "rm", "one"}).code, 0);
   const auto log = curl({url + "/v1/audit?last=2", "-H", ada}).json().at("data");
   EXPECT_EQ(log[0].at("action"), "add_task");
   EXPECT_EQ(log[0].at("detail").at("by"), "ada");
