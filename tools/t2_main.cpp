@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <span>
@@ -49,6 +50,17 @@ result<void> begin_logging(const loaded_options& options) {
   return start_logging(level, options.values.log.file);
 }
 
+/// Whether this process may run the model itself. Where a daemon listens, most
+/// commands only speak to it.
+bool may_run_a_model(const std::string& command, const runtime_options& given) {
+  if (command == "version" || command == "config" || command == "bench")
+    return false;
+  if (command == "demo" || command == "reproduce" || command == "pretrain")
+    return true;
+  std::error_code ignored;
+  return !std::filesystem::exists(given.server.socket, ignored);
+}
+
 exit_code run(const std::string& path, std::span<const std::string> arguments) {
   const auto commands = all_commands();
   program whole{.name = "t2",
@@ -63,7 +75,9 @@ exit_code run(const std::string& path, std::span<const std::string> arguments) {
     std::cout << call->text << std::flush;
     return exit_code::ok;
   }
-  wait_as_asked(call->options.values.engine, env, path, arguments);
+  // Starting again costs as long as the libraries take to load.
+  if (may_run_a_model(call->command, call->options.values))
+    wait_as_asked(call->options.values.engine, env, path, arguments);
   const interrupt signals;
   if (auto logging = begin_logging(call->options); !logging) {
     return report(logging.error(), false);

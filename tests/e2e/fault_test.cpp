@@ -288,7 +288,7 @@ TEST_F(faults, weights_that_are_replaced_by_rename_are_not_missed) {
 TEST_F(faults, programs_choose_how_long_their_threads_spin) {
   environment_["OMP_DISPLAY_ENV"] = "verbose";
   const auto said = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"config"};
+    std::vector<std::string> arguments = {"task", "list"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const auto ended = t2(arguments);
     EXPECT_EQ(ended.code, 0) << ended.err;
