@@ -270,8 +270,10 @@ class Check:
     def all(self):
         for name in self.options.parts:
             begin = time.time()
-            self.until = begin + PARTS[name]
-            part = dict(name=name, state="running", limit=PARTS[name], failed=[], left_out=[])
+            # A CPU only shows that the script works: six minutes do not bind it.
+            limit = PARTS[name] * (3 if self.options.device == "cpu" else 1)
+            self.until = begin + limit
+            part = dict(name=name, state="running", limit=limit, failed=[], left_out=[])
             self.summary["parts"].append(part)
             self.tell()
             why = self.left_out(name)
