@@ -21,11 +21,13 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-WAYS = {
-    "default": {},
-    "spin 300000": {"GOMP_SPINCOUNT": "300000"},
-    "passive": {"OMP_WAIT_POLICY": "passive"},
-}
+
+
+def environment_of(way):
+    """"default", "passive", or "spin N"; LibTorch's own way is "spin 300000"."""
+    if way.startswith("spin "):
+        return {"GOMP_SPINCOUNT": way.removeprefix("spin ")}
+    return {"default": {}, "passive": {"OMP_WAIT_POLICY": "passive"}}[way]
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -85,9 +87,12 @@ def main():
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--ways", default="default,spin 300000,passive")
+    parser.add_argument("--beside", default="0,1,2",
+                        help="numbers of neighbours, none first")
     given = parser.parse_args()
     ways = given.ways.split(",")
-    rates = {way: {count: [] for count in (0, 1, 2)} for way in ways}
+    counts = [int(count) for count in given.beside.split(",")]
+    rates = {way: {count: [] for count in counts} for way in ways}
     with tempfile.TemporaryDirectory() as work:
         daemons = {}
         try:
@@ -95,10 +100,10 @@ def main():
                 folder = pathlib.Path(work) / str(at)
                 folder.mkdir()
                 daemons[way] = Daemon(given.build, given.model, given.threads,
-                                      WAYS[way], folder)
+                                      environment_of(way), folder)
                 daemons[way].rate(16)
             for _ in range(given.rounds):
-                for count in (0, 1, 2):
+                for count in counts:
                     busy = neighbours(count)
                     try:
                         for way in ways:
@@ -116,11 +121,10 @@ def main():
     for way, by_count in rates.items():
         middle = {n: statistics.median(all) for n, all in by_count.items()}
         out["ways"][way] = {
-            "tokens_per_second": {
-                "alone": middle[0], "beside_one": middle[1],
-                "beside_two": middle[2]},
-            "of_alone": {"beside_one": middle[1] / middle[0],
-                         "beside_two": middle[2] / middle[0]}}
+            "tokens_per_second": {f"beside {n}": round(rate, 2)
+                                  for n, rate in middle.items()},
+            "of_alone": {f"beside {n}": round(rate / middle[counts[0]], 3)
+                         for n, rate in middle.items()}}
     print(json.dumps(out, indent=1))
 
 
