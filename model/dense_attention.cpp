@@ -13,7 +13,6 @@
 namespace t2::dense_kernels {
 namespace {
 
-using simd::f16;
 using simd::lanes;
 using std::int64_t;
 using bf16 = c10::BFloat16;
@@ -21,7 +20,9 @@ using bf16 = c10::BFloat16;
 constexpr int tile_rows = 4;
 
 /// `n` in whole vectors.
-T2_INLINE int64_t whole(int64_t n) { return (n + lanes - 1) / lanes * lanes; }
+T2_INLINE int64_t whole(int64_t n) {
+  return (n + lanes - 1) / lanes * lanes;
+}
 
 /// A matrix read with any two strides: a(i, k) = p[i · row + k · column].
 struct strided {
@@ -30,16 +31,18 @@ struct strided {
 };
 
 /// c[r][0 .. C·16) (+)= Σ_k a(r, k) b[k][0 .. C·16) for four rows.
-template <int C>
+template <class V, int C>
 T2_INLINE void tile(const strided& a, const float* b, int64_t b_row, float* c,
                     int64_t c_row, int64_t k_begin, int64_t k_end, bool add) {
-  f16 sum[tile_rows][C];
+  V sum[tile_rows][C];
   for (int r = 0; r < tile_rows; ++r)
     for (int j = 0; j < C; ++j)
-      sum[r][j] = add ? simd::load(c + r * c_row + j * lanes) : simd::splat(0);
+      sum[r][j] =
+          add ? simd::load<V>(c + r * c_row + j * lanes) : simd::splat<V>(0);
   for (int64_t k = k_begin; k < k_end; ++k) {
-    f16 bv[C];
-    for (int j = 0; j < C; ++j) bv[j] = simd::load(b + k * b_row + j * lanes);
+    V bv[C];
+    for (int j = 0; j < C; ++j)
+      bv[j] = simd::load<V>(b + k * b_row + j * lanes);
     for (int r = 0; r < tile_rows; ++r) {
       const float av = a.p[r * a.row + k * a.column];
       for (int j = 0; j < C; ++j) sum[r][j] += bv[j] * av;
@@ -51,14 +54,17 @@ T2_INLINE void tile(const strided& a, const float* b, int64_t b_row, float* c,
 }
 
 /// The same over `columns` (a multiple of 16).
+template <class V>
 T2_INLINE void row_tile(const strided& a, const float* b, int64_t b_row,
                         float* c, int64_t c_row, int64_t columns,
                         int64_t k_begin, int64_t k_end, bool add) {
   int64_t j = 0;
-  for (; j + 2 * lanes <= columns; j += 2 * lanes)
-    tile<2>(a, b + j, b_row, c + j, c_row, k_begin, k_end, add);
-  if (j < columns)
-    tile<1>(a, b + j, b_row, c + j, c_row, k_begin, k_end, add);
+  // As many sums as stay in registers.
+  if constexpr (V::parts == 1)
+    for (; j + 2 * lanes <= columns; j += 2 * lanes)
+      tile<V, 2>(a, b + j, b_row, c + j, c_row, k_begin, k_end, add);
+  for (; j < columns; j += lanes)
+    tile<V, 1>(a, b + j, b_row, c + j, c_row, k_begin, k_end, add);
 }
 
 /// What a task works in: L tokens of a document padded to P, D padded to E.
@@ -74,9 +80,9 @@ struct scratch {
     d_scores.resize(of(p * p));
   }
   int64_t p, e;
-  std::vector<float> q, k, v, o;      // [P, E]
-  std::vector<float> kt, vt;          // [E, P]
-  std::vector<float> dq, dk, dv;      // [P, E]
+  std::vector<float> q, k, v, o;        // [P, E]
+  std::vector<float> kt, vt;            // [E, P]
+  std::vector<float> dq, dk, dv;        // [P, E]
   std::vector<float> scores, d_scores;  // [P, P]
 };
 
@@ -87,9 +93,9 @@ struct task {
   int64_t kv_head;
   const float *cos, *sin;
   const X* qkv;
-  X* out;             // forward
+  X* out;  // forward
   float* log_sum;
-  const X* g;         // backward
+  const X* g;  // backward
   X* gradient;
 
   int64_t length() const { return span.end - span.begin; }
@@ -104,7 +110,7 @@ struct task {
 };
 
 /// [L, D] at column `at` of rows of `width`, into [P, E] with zeros around.
-template <class X>
+template <class V, class X>
 T2_INLINE void fetch(const X* from, int64_t width, int64_t at, int64_t length,
                      int64_t dim, int64_t p, int64_t e, float* to) {
   for (int64_t t = 0; t < p; ++t) {
@@ -112,26 +118,27 @@ T2_INLINE void fetch(const X* from, int64_t width, int64_t at, int64_t length,
     if (t < length) {
       const X* row = from + t * width + at;
       for (; d + lanes <= dim; d += lanes)
-        simd::store(to + t * e + d, simd::load(row + d));
+        simd::store(to + t * e + d, simd::load<V>(row + d));
       for (; d < dim; ++d) to[t * e + d] = simd::to_float(row[d]);
     }
     for (; d < e; ++d) to[t * e + d] = 0;
   }
 }
 
-template <class X>
+template <class V, class X>
 T2_INLINE void put(const float* from, int64_t e, X* to, int64_t width,
                    int64_t at, int64_t length, int64_t dim) {
   for (int64_t t = 0; t < length; ++t) {
     X* row = to + t * width + at;
     int64_t d = 0;
     for (; d + lanes <= dim; d += lanes)
-      simd::store(row + d, simd::load(from + t * e + d));
+      simd::store(row + d, simd::load<V>(from + t * e + d));
     for (; d < dim; ++d) row[d] = static_cast<X>(from[t * e + d]);
   }
 }
 
 /// Rotates rows [L, E] by their position and scales; `turn` −1 rotates back.
+template <class V>
 T2_INLINE void rotate(float* rows, int64_t e, int64_t length, int64_t dim,
                       const float* cos, const float* sin, float scale,
                       float turn) {
@@ -143,9 +150,9 @@ T2_INLINE void rotate(float* rows, int64_t e, int64_t length, int64_t dim,
     const float* s = sin + t * half;
     int64_t d = 0;
     for (; d + lanes <= half; d += lanes) {
-      const f16 a = simd::load(low + d) * scale;
-      const f16 b = simd::load(high + d) * scale;
-      const f16 cv = simd::load(c + d), sv = simd::load(s + d) * turn;
+      const V a = simd::load<V>(low + d) * scale;
+      const V b = simd::load<V>(high + d) * scale;
+      const V cv = simd::load<V>(c + d), sv = simd::load<V>(s + d) * turn;
       simd::store(low + d, a * cv - b * sv);
       simd::store(high + d, b * cv + a * sv);
     }
@@ -163,148 +170,144 @@ T2_INLINE void transpose(const float* from_pe, float* to_ep, int64_t p,
     for (int64_t d = 0; d < e; ++d) to_ep[d * p + t] = from_pe[t * e + d];
 }
 
-template <class X>
-T2_INLINE void forward_task(const task<X>& job, scratch& s) {
-  const int64_t length = job.length(), dim = job.shape.head_dim;
-  const int64_t p = whole(length), e = s.e, width = job.width();
-  const X* rows = job.qkv + job.span.begin * width;
-  const float scale = 1.f / std::sqrt(static_cast<float>(dim));
-  fetch(rows, width, job.key_at(), length, dim, p, e, s.k.data());
-  rotate(s.k.data(), e, length, dim, job.cos, job.sin, 1, 1);
-  transpose(s.k.data(), s.kt.data(), p, e);
-  fetch(rows, width, job.value_at(), length, dim, p, e, s.v.data());
-  const int64_t group = job.shape.heads / job.shape.kv_heads;
-  for (int64_t n = 0; n < group; ++n) {
-    const int64_t head = job.kv_head * group + n;
-    fetch(rows, width, head * dim, length, dim, p, e, s.q.data());
-    rotate(s.q.data(), e, length, dim, job.cos, job.sin, scale, 1);
-    float* scores = s.scores.data();  // [4, P]
-    for (int64_t i = 0; i < length; i += tile_rows) {
-      const int64_t keys = whole(i + tile_rows);
-      row_tile({s.q.data() + i * e, e, 1}, s.kt.data(), p, scores, p, keys, 0,
-               dim, false);
-      float inverse[tile_rows];
-      for (int r = 0; r < tile_rows; ++r) {
-        float* row = scores + r * p;
-        for (int64_t j = i + r + 1; j < keys; ++j) row[j] = -1e30f;
-        f16 most = simd::load(row);
-        for (int64_t j = lanes; j < keys; j += lanes)
-          most = simd::maximum(most, simd::load(row + j));
-        float top = most[0];
-        for (int l = 1; l < lanes; ++l) top = std::max(top, most[l]);
-        f16 sums = simd::splat(0);
-        for (int64_t j = 0; j < keys; j += lanes) {
-          // The exponential is clamped above zero.
-          const f16 x = simd::load(row + j);
-          const f16 y = x < -1e29f ? simd::splat(0)
-                                   : simd::exponential(x - top);
-          simd::store(row + j, y);
-          sums += y;
-        }
-        const float sum = simd::sum(sums);
-        inverse[r] = 1.f / sum;
-        if (i + r < length)
-          job.log_sum[(job.span.begin + i + r) * job.shape.heads + head] =
-              top + std::log(sum);
-      }
-      row_tile({scores, p, 1}, s.v.data(), e, s.o.data() + i * e, e, e, 0,
-               std::min(i + tile_rows, p), false);
-      for (int r = 0; r < tile_rows; ++r)
-        for (int64_t d = 0; d < e; d += lanes)
-          simd::store(s.o.data() + (i + r) * e + d,
-                      simd::load(s.o.data() + (i + r) * e + d) * inverse[r]);
-    }
-    put(s.o.data(), e, job.out + job.span.begin * job.query_width(),
-        job.query_width(), head * dim, length, dim);
-  }
+/// e^(x - by), and zero of a masked score.
+template <class V>
+T2_INLINE V seen(V x, float by) {
+  // The exponential is clamped above zero.
+  return simd::where_less(x, simd::splat<V>(-1e29f), simd::splat<V>(0),
+                          simd::exponential(x - by));
 }
 
-template <class X>
-T2_INLINE void backward_task(const task<X>& job, scratch& s) {
-  const int64_t length = job.length(), dim = job.shape.head_dim;
-  const int64_t p = whole(length), e = s.e, width = job.width();
-  const X* rows = job.qkv + job.span.begin * width;
-  X* out = job.gradient + job.span.begin * width;
-  const float scale = 1.f / std::sqrt(static_cast<float>(dim));
-  fetch(rows, width, job.key_at(), length, dim, p, e, s.k.data());
-  rotate(s.k.data(), e, length, dim, job.cos, job.sin, 1, 1);
-  transpose(s.k.data(), s.kt.data(), p, e);
-  fetch(rows, width, job.value_at(), length, dim, p, e, s.v.data());
-  transpose(s.v.data(), s.vt.data(), p, e);
-  std::fill_n(s.dk.data(), p * e, 0.f);
-  std::fill_n(s.dv.data(), p * e, 0.f);
-  float* probabilities = s.scores.data();
-  float* d_scores = s.d_scores.data();
-  const int64_t group = job.shape.heads / job.shape.kv_heads;
-  for (int64_t n = 0; n < group; ++n) {
-    const int64_t head = job.kv_head * group + n;
-    fetch(rows, width, head * dim, length, dim, p, e, s.q.data());
-    rotate(s.q.data(), e, length, dim, job.cos, job.sin, scale, 1);
-    fetch(job.g + job.span.begin * job.query_width(), job.query_width(),
-          head * dim, length, dim, p, e, s.o.data());
-    for (int64_t i = 0; i < p; i += tile_rows) {
-      const int64_t keys = whole(i + tile_rows);
-      float* p_rows = probabilities + i * p;
-      float* d_rows = d_scores + i * p;
-      row_tile({s.q.data() + i * e, e, 1}, s.kt.data(), p, p_rows, p, keys, 0,
-               dim, false);
-      row_tile({s.o.data() + i * e, e, 1}, s.vt.data(), p, d_rows, p, keys, 0,
-               dim, false);
-      for (int r = 0; r < tile_rows; ++r) {
-        float* pr = p_rows + r * p;
-        float* dr = d_rows + r * p;
-        if (i + r >= length) {
-          std::fill_n(pr, keys, 0.f);
-          std::fill_n(dr, keys, 0.f);
-          continue;
+struct forward {
+  template <class V, class X>
+  static T2_INLINE void run(const task<X>& job, scratch& s) {
+    const int64_t length = job.length(), dim = job.shape.head_dim;
+    const int64_t p = whole(length), e = s.e, width = job.width();
+    const X* rows = job.qkv + job.span.begin * width;
+    const float scale = 1.f / std::sqrt(static_cast<float>(dim));
+    fetch<V>(rows, width, job.key_at(), length, dim, p, e, s.k.data());
+    rotate<V>(s.k.data(), e, length, dim, job.cos, job.sin, 1, 1);
+    transpose(s.k.data(), s.kt.data(), p, e);
+    fetch<V>(rows, width, job.value_at(), length, dim, p, e, s.v.data());
+    const int64_t group = job.shape.heads / job.shape.kv_heads;
+    for (int64_t n = 0; n < group; ++n) {
+      const int64_t head = job.kv_head * group + n;
+      fetch<V>(rows, width, head * dim, length, dim, p, e, s.q.data());
+      rotate<V>(s.q.data(), e, length, dim, job.cos, job.sin, scale, 1);
+      float* scores = s.scores.data();  // [4, P]
+      for (int64_t i = 0; i < length; i += tile_rows) {
+        const int64_t keys = whole(i + tile_rows);
+        row_tile<V>({s.q.data() + i * e, e, 1}, s.kt.data(), p, scores, p, keys,
+                    0, dim, false);
+        float inverse[tile_rows];
+        for (int r = 0; r < tile_rows; ++r) {
+          float* row = scores + r * p;
+          for (int64_t j = i + r + 1; j < keys; ++j) row[j] = -1e30f;
+          V most = simd::load<V>(row);
+          for (int64_t j = lanes; j < keys; j += lanes)
+            most = simd::maximum(most, simd::load<V>(row + j));
+          const float top = simd::largest(most);
+          V sums = simd::splat<V>(0);
+          for (int64_t j = 0; j < keys; j += lanes) {
+            const V x = simd::load<V>(row + j);
+            const V y = seen(x, top);
+            simd::store(row + j, y);
+            sums += y;
+          }
+          const float sum = simd::sum(sums);
+          inverse[r] = 1.f / sum;
+          if (i + r < length)
+            job.log_sum[(job.span.begin + i + r) * job.shape.heads + head] =
+                top + std::log(sum);
         }
-        for (int64_t j = i + r + 1; j < keys; ++j) pr[j] = -1e30f;
-        const float log_sum =
-            job.log_sum[(job.span.begin + i + r) * job.shape.heads + head];
-        f16 dots = simd::splat(0);
-        for (int64_t j = 0; j < keys; j += lanes) {
-          const f16 x = simd::load(pr + j);
-          const f16 y = x < -1e29f ? simd::splat(0)
-                                   : simd::exponential(x - log_sum);
-          simd::store(pr + j, y);
-          dots += y * simd::load(dr + j);
-        }
-        const float dot = simd::sum(dots);
-        for (int64_t j = 0; j < keys; j += lanes)
-          simd::store(dr + j,
-                      simd::load(pr + j) * (simd::load(dr + j) - dot));
+        row_tile<V>({scores, p, 1}, s.v.data(), e, s.o.data() + i * e, e, e, 0,
+                    std::min(i + tile_rows, p), false);
+        for (int r = 0; r < tile_rows; ++r)
+          for (int64_t d = 0; d < e; d += lanes)
+            simd::store(
+                s.o.data() + (i + r) * e + d,
+                simd::load<V>(s.o.data() + (i + r) * e + d) * inverse[r]);
       }
-      row_tile({d_rows, p, 1}, s.k.data(), e, s.dq.data() + i * e, e, e, 0,
-               i + tile_rows, false);
+      put<V>(s.o.data(), e, job.out + job.span.begin * job.query_width(),
+             job.query_width(), head * dim, length, dim);
     }
-    // Rows are keys from here on: key j is seen by the queries from j on; of
-    // the first tile's queries some do not see all its keys, and are zero.
-    for (int64_t j = 0; j < length; j += tile_rows) {
-      row_tile({d_scores + j, 1, p}, s.q.data(), e, s.dk.data() + j * e, e, e,
-               j, p, true);
-      row_tile({probabilities + j, 1, p}, s.o.data(), e, s.dv.data() + j * e,
-               e, e, j, p, true);
-    }
-    rotate(s.dq.data(), e, length, dim, job.cos, job.sin, scale, -1);
-    put(s.dq.data(), e, out, width, head * dim, length, dim);
   }
-  rotate(s.dk.data(), e, length, dim, job.cos, job.sin, 1, -1);
-  put(s.dk.data(), e, out, width, job.key_at(), length, dim);
-  put(s.dv.data(), e, out, width, job.value_at(), length, dim);
-}
+};
 
-T2_CLONES void forward(const task<float>& job, scratch& s) {
-  forward_task(job, s);
-}
-T2_CLONES void forward(const task<bf16>& job, scratch& s) {
-  forward_task(job, s);
-}
-T2_CLONES void backward(const task<float>& job, scratch& s) {
-  backward_task(job, s);
-}
-T2_CLONES void backward(const task<bf16>& job, scratch& s) {
-  backward_task(job, s);
-}
+struct backward {
+  template <class V, class X>
+  static T2_INLINE void run(const task<X>& job, scratch& s) {
+    const int64_t length = job.length(), dim = job.shape.head_dim;
+    const int64_t p = whole(length), e = s.e, width = job.width();
+    const X* rows = job.qkv + job.span.begin * width;
+    X* out = job.gradient + job.span.begin * width;
+    const float scale = 1.f / std::sqrt(static_cast<float>(dim));
+    fetch<V>(rows, width, job.key_at(), length, dim, p, e, s.k.data());
+    rotate<V>(s.k.data(), e, length, dim, job.cos, job.sin, 1, 1);
+    transpose(s.k.data(), s.kt.data(), p, e);
+    fetch<V>(rows, width, job.value_at(), length, dim, p, e, s.v.data());
+    transpose(s.v.data(), s.vt.data(), p, e);
+    std::fill_n(s.dk.data(), p * e, 0.f);
+    std::fill_n(s.dv.data(), p * e, 0.f);
+    float* probabilities = s.scores.data();
+    float* d_scores = s.d_scores.data();
+    const int64_t group = job.shape.heads / job.shape.kv_heads;
+    for (int64_t n = 0; n < group; ++n) {
+      const int64_t head = job.kv_head * group + n;
+      fetch<V>(rows, width, head * dim, length, dim, p, e, s.q.data());
+      rotate<V>(s.q.data(), e, length, dim, job.cos, job.sin, scale, 1);
+      fetch<V>(job.g + job.span.begin * job.query_width(), job.query_width(),
+               head * dim, length, dim, p, e, s.o.data());
+      for (int64_t i = 0; i < p; i += tile_rows) {
+        const int64_t keys = whole(i + tile_rows);
+        float* p_rows = probabilities + i * p;
+        float* d_rows = d_scores + i * p;
+        row_tile<V>({s.q.data() + i * e, e, 1}, s.kt.data(), p, p_rows, p, keys,
+                    0, dim, false);
+        row_tile<V>({s.o.data() + i * e, e, 1}, s.vt.data(), p, d_rows, p, keys,
+                    0, dim, false);
+        for (int r = 0; r < tile_rows; ++r) {
+          float* pr = p_rows + r * p;
+          float* dr = d_rows + r * p;
+          if (i + r >= length) {
+            std::fill_n(pr, keys, 0.f);
+            std::fill_n(dr, keys, 0.f);
+            continue;
+          }
+          for (int64_t j = i + r + 1; j < keys; ++j) pr[j] = -1e30f;
+          const float log_sum =
+              job.log_sum[(job.span.begin + i + r) * job.shape.heads + head];
+          V dots = simd::splat<V>(0);
+          for (int64_t j = 0; j < keys; j += lanes) {
+            const V x = simd::load<V>(pr + j);
+            const V y = seen(x, log_sum);
+            simd::store(pr + j, y);
+            dots += y * simd::load<V>(dr + j);
+          }
+          const float dot = simd::sum(dots);
+          for (int64_t j = 0; j < keys; j += lanes)
+            simd::store(dr + j,
+                        simd::load<V>(pr + j) * (simd::load<V>(dr + j) - dot));
+        }
+        row_tile<V>({d_rows, p, 1}, s.k.data(), e, s.dq.data() + i * e, e, e, 0,
+                    i + tile_rows, false);
+      }
+      // Rows are keys from here on: key j is seen by the queries from j on; of
+      // the first tile's queries some do not see all its keys, and are zero.
+      for (int64_t j = 0; j < length; j += tile_rows) {
+        row_tile<V>({d_scores + j, 1, p}, s.q.data(), e, s.dk.data() + j * e, e,
+                    e, j, p, true);
+        row_tile<V>({probabilities + j, 1, p}, s.o.data(), e,
+                    s.dv.data() + j * e, e, e, j, p, true);
+      }
+      rotate<V>(s.dq.data(), e, length, dim, job.cos, job.sin, scale, -1);
+      put<V>(s.dq.data(), e, out, width, head * dim, length, dim);
+    }
+    rotate<V>(s.dk.data(), e, length, dim, job.cos, job.sin, 1, -1);
+    put<V>(s.dk.data(), e, out, width, job.key_at(), length, dim);
+    put<V>(s.dv.data(), e, out, width, job.value_at(), length, dim);
+  }
+};
 
 /// run(job, scratch) for each document and key-value head; a task writes
 /// columns of its own.
@@ -347,8 +350,9 @@ void attention(const at::Tensor& qkv_tn, std::span<const document_span> spans,
     common.qkv = qkv_tn.const_data_ptr<X>();
     common.out = out_tq.mutable_data_ptr<X>();
     common.log_sum = log_sum_th.mutable_data_ptr<float>();
-    for_documents(common, spans, false,
-                  [](const task<X>& job, scratch& s) { forward(job, s); });
+    for_documents(common, spans, false, [](const task<X>& job, scratch& s) {
+      simd::run<forward>(job, s);
+    });
   };
   if (qkv_tn.scalar_type() == at::kBFloat16)
     run(static_cast<bf16*>(nullptr));
@@ -359,9 +363,8 @@ void attention(const at::Tensor& qkv_tn, std::span<const document_span> spans,
 
 void attention_backward(const at::Tensor& g_tq, const at::Tensor& qkv_tn,
                         std::span<const document_span> spans,
-                        const attention_shape& shape,
-                        const at::Tensor& cos_pd, const at::Tensor& sin_pd,
-                        const at::Tensor& log_sum_th,
+                        const attention_shape& shape, const at::Tensor& cos_pd,
+                        const at::Tensor& sin_pd, const at::Tensor& log_sum_th,
                         at::Tensor& gradient_tn) {
   const auto run = [&]<class X>(X*) {
     task<X> common{};
@@ -372,8 +375,9 @@ void attention_backward(const at::Tensor& g_tq, const at::Tensor& qkv_tn,
     common.g = g_tq.const_data_ptr<X>();
     common.gradient = gradient_tn.mutable_data_ptr<X>();
     common.log_sum = log_sum_th.mutable_data_ptr<float>();
-    for_documents(common, spans, true,
-                  [](const task<X>& job, scratch& s) { backward(job, s); });
+    for_documents(common, spans, true, [](const task<X>& job, scratch& s) {
+      simd::run<backward>(job, s);
+    });
   };
   if (qkv_tn.scalar_type() == at::kBFloat16)
     run(static_cast<bf16*>(nullptr));

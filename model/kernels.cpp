@@ -13,7 +13,6 @@
 namespace t2::kernels {
 namespace {
 
-using simd::f16;
 using simd::lanes;
 using std::int64_t;
 using bf16 = c10::BFloat16;
@@ -26,126 +25,103 @@ int64_t rows_per_task(int64_t row_width) {
 
 // --- add_rms_norm ----------------------------------------------------------
 
-template <class U, class O>
-T2_INLINE void add_rms_norm_rows(float* residual, const U* update,
-                                 const float* weight, O* out, int64_t hidden,
-                                 float epsilon, int64_t begin, int64_t end) {
-  const int64_t whole = hidden - hidden % lanes;
-  for (int64_t t = begin; t < end; ++t) {
-    float* x = residual + t * hidden;
-    f16 squares = simd::splat(0);
-    float rest = 0;
-    if (update) {
-      const U* u = update + t * hidden;
-      for (int64_t h = 0; h < whole; h += lanes) {
-        const f16 v = simd::load(x + h) + simd::load(u + h);
-        simd::store(x + h, v);
-        squares += v * v;
+struct add_norm_rows {
+  template <class V, class U, class O>
+  static T2_INLINE void run(float* residual, const U* update,
+                            const float* weight, O* out, int64_t hidden,
+                            float epsilon, int64_t begin, int64_t end) {
+    const int64_t whole = hidden - hidden % lanes;
+    for (int64_t t = begin; t < end; ++t) {
+      float* x = residual + t * hidden;
+      V squares = simd::splat<V>(0);
+      float rest = 0;
+      if (update) {
+        const U* u = update + t * hidden;
+        for (int64_t h = 0; h < whole; h += lanes) {
+          const V v = simd::load<V>(x + h) + simd::load<V>(u + h);
+          simd::store(x + h, v);
+          squares += v * v;
+        }
+        for (int64_t h = whole; h < hidden; ++h) {
+          x[h] += simd::to_float(u[h]);
+          rest += x[h] * x[h];
+        }
+      } else {
+        for (int64_t h = 0; h < whole; h += lanes) {
+          const V v = simd::load<V>(x + h);
+          squares += v * v;
+        }
+        for (int64_t h = whole; h < hidden; ++h) rest += x[h] * x[h];
       }
-      for (int64_t h = whole; h < hidden; ++h) {
-        x[h] += simd::to_float(u[h]);
-        rest += x[h] * x[h];
-      }
-    } else {
-      for (int64_t h = 0; h < whole; h += lanes) {
-        const f16 v = simd::load(x + h);
-        squares += v * v;
-      }
-      for (int64_t h = whole; h < hidden; ++h) rest += x[h] * x[h];
+      const float mean =
+          (simd::sum(squares) + rest) / static_cast<float>(hidden);
+      const float scale = 1.f / std::sqrt(mean + epsilon);
+      O* y = out + t * hidden;
+      for (int64_t h = 0; h < whole; h += lanes)
+        simd::store(y + h,
+                    simd::load<V>(x + h) * scale * simd::load<V>(weight + h));
+      for (int64_t h = whole; h < hidden; ++h)
+        y[h] = static_cast<O>(x[h] * scale * weight[h]);
     }
-    const float mean =
-        (simd::sum(squares) + rest) / static_cast<float>(hidden);
-    const float scale = 1.f / std::sqrt(mean + epsilon);
-    O* y = out + t * hidden;
-    for (int64_t h = 0; h < whole; h += lanes)
-      simd::store(y + h,
-                  simd::load(x + h) * scale * simd::load(weight + h));
-    for (int64_t h = whole; h < hidden; ++h)
-      y[h] = static_cast<O>(x[h] * scale * weight[h]);
   }
-}
-
-T2_CLONES void norm_rows(float* x, const float* u, const float* w, float* y,
-                         int64_t hidden, float eps, int64_t b, int64_t e) {
-  add_rms_norm_rows(x, u, w, y, hidden, eps, b, e);
-}
-T2_CLONES void norm_rows(float* x, const bf16* u, const float* w, bf16* y,
-                         int64_t hidden, float eps, int64_t b, int64_t e) {
-  add_rms_norm_rows(x, u, w, y, hidden, eps, b, e);
-}
+};
 
 // --- silu_multiply ---------------------------------------------------------
 
-template <class T>
-T2_INLINE void silu_rows(const T* gate_up, T* out, int64_t width, int64_t begin,
-                         int64_t end) {
-  const int64_t whole = width - width % lanes;
-  for (int64_t t = begin; t < end; ++t) {
-    const T* gate = gate_up + t * 2 * width;
-    const T* up = gate + width;
-    T* y = out + t * width;
-    for (int64_t i = 0; i < whole; i += lanes) {
-      const f16 g = simd::load(gate + i);
-      simd::store(y + i,
-                  g / (1.f + simd::exponential(-g)) * simd::load(up + i));
-    }
-    for (int64_t i = whole; i < width; ++i) {
-      const float g = simd::to_float(gate[i]);
-      y[i] = static_cast<T>(g / (1.f + std::exp(-g)) * simd::to_float(up[i]));
+struct silu_rows {
+  template <class V, class T>
+  static T2_INLINE void run(const T* gate_up, T* out, int64_t width,
+                            int64_t begin, int64_t end) {
+    const int64_t whole = width - width % lanes;
+    for (int64_t t = begin; t < end; ++t) {
+      const T* gate = gate_up + t * 2 * width;
+      const T* up = gate + width;
+      T* y = out + t * width;
+      for (int64_t i = 0; i < whole; i += lanes) {
+        const V g = simd::load<V>(gate + i);
+        simd::store(y + i,
+                    g / (1.f + simd::exponential(-g)) * simd::load<V>(up + i));
+      }
+      for (int64_t i = whole; i < width; ++i) {
+        const float g = simd::to_float(gate[i]);
+        y[i] = static_cast<T>(g / (1.f + std::exp(-g)) * simd::to_float(up[i]));
+      }
     }
   }
-}
-
-T2_CLONES void silu_task(const float* in, float* out, int64_t width, int64_t b,
-                         int64_t e) {
-  silu_rows(in, out, width, b, e);
-}
-T2_CLONES void silu_task(const bf16* in, bf16* out, int64_t width, int64_t b,
-                         int64_t e) {
-  silu_rows(in, out, width, b, e);
-}
+};
 
 // --- scale_rows ------------------------------------------------------------
 
-template <class T>
-T2_INLINE void scale_task_rows(T* p, const float* d, int64_t d_stride,
-                               const float* shift, const std::int32_t* row,
-                               int64_t width, int64_t begin, int64_t end) {
-  const int64_t whole = width - width % lanes;
-  for (int64_t t = begin; t < end; ++t) {
-    T* x = p + t * width;
-    const float* scale = row[t] < 0 ? nullptr : d + row[t] * d_stride;
-    for (int64_t i = 0; i < whole; i += lanes) {
-      f16 by = scale ? simd::load(scale + i) : simd::splat(0);
-      if (shift) by += simd::load(shift + i);
-      simd::store(x + i, simd::load(x + i) * by);
-    }
-    for (int64_t i = whole; i < width; ++i) {
-      const float by = (scale ? scale[i] : 0.f) + (shift ? shift[i] : 0.f);
-      x[i] = static_cast<T>(simd::to_float(x[i]) * by);
+struct scale_task {
+  template <class V, class T>
+  static T2_INLINE void run(T* p, const float* d, int64_t d_stride,
+                            const float* shift, const std::int32_t* row,
+                            int64_t width, int64_t begin, int64_t end) {
+    const int64_t whole = width - width % lanes;
+    for (int64_t t = begin; t < end; ++t) {
+      T* x = p + t * width;
+      const float* scale = row[t] < 0 ? nullptr : d + row[t] * d_stride;
+      for (int64_t i = 0; i < whole; i += lanes) {
+        V by = scale ? simd::load<V>(scale + i) : simd::splat<V>(0);
+        if (shift) by += simd::load<V>(shift + i);
+        simd::store(x + i, simd::load<V>(x + i) * by);
+      }
+      for (int64_t i = whole; i < width; ++i) {
+        const float by = (scale ? scale[i] : 0.f) + (shift ? shift[i] : 0.f);
+        x[i] = static_cast<T>(simd::to_float(x[i]) * by);
+      }
     }
   }
-}
-
-T2_CLONES void scale_task(float* p, const float* d, int64_t stride,
-                          const float* shift, const std::int32_t* row,
-                          int64_t width, int64_t b, int64_t e) {
-  scale_task_rows(p, d, stride, shift, row, width, b, e);
-}
-T2_CLONES void scale_task(bf16* p, const float* d, int64_t stride,
-                          const float* shift, const std::int32_t* row,
-                          int64_t width, int64_t b, int64_t e) {
-  scale_task_rows(p, d, stride, shift, row, width, b, e);
-}
+};
 
 // --- rotate_and_store ------------------------------------------------------
 
 /// One token: q rotated in place, k rotated into a column of a page's keys, v
 /// copied into its values.
 template <class T>
-T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
-                            T* keys, T* values, int64_t heads,
-                            int64_t kv_heads, int64_t dim, int64_t slot) {
+T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin, T* keys,
+                            T* values, int64_t heads, int64_t kv_heads,
+                            int64_t dim, int64_t slot) {
   constexpr auto key_stride = kv_page::tokens;
   const int64_t half = dim / 2;
   for (int64_t h = 0; h < heads; ++h) {
@@ -162,8 +138,7 @@ T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
     for (int64_t i = 0; i < half; ++i) {
       const float a = simd::to_float(k[i]), b = simd::to_float(k[i + half]);
       column[i * key_stride] = static_cast<T>(a * cos[i] - b * sin[i]);
-      column[(i + half) * key_stride] =
-          static_cast<T>(b * cos[i] + a * sin[i]);
+      column[(i + half) * key_stride] = static_cast<T>(b * cos[i] + a * sin[i]);
     }
     const T* v = qkv + (heads + kv_heads + h) * dim;
     std::copy_n(v, dim, values + (h * kv_page::tokens + slot) * dim);
@@ -181,13 +156,13 @@ struct key_segment {
 };
 
 /// Scores of `Q` queries against keys [j, j + 16) of a segment.
-template <int Q, class T>
+template <class V, int Q, class T>
 T2_INLINE void score_block(const float* const (&q)[Q], const T* keys,
                            int64_t dim, float* const (&out)[Q]) {
-  f16 acc[Q];
-  for (int i = 0; i < Q; ++i) acc[i] = simd::splat(0);
+  V acc[Q];
+  for (int i = 0; i < Q; ++i) acc[i] = simd::splat<V>(0);
   for (int64_t d = 0; d < dim; ++d) {
-    const f16 k = simd::load(keys + d * kv_page::tokens);
+    const V k = simd::load<V>(keys + d * kv_page::tokens);
     for (int i = 0; i < Q; ++i) acc[i] += k * q[i][d];
   }
   for (int i = 0; i < Q; ++i) simd::store(out[i], acc[i]);
@@ -195,7 +170,7 @@ T2_INLINE void score_block(const float* const (&q)[Q], const T* keys,
 
 /// Attention of Q queries (float, already scaled) that see positions
 /// [from[i], to[i]); scores: scratch of Q rows of `width` floats.
-template <int Q, class T>
+template <class V, int Q, class T>
 T2_INLINE void attend_queries(const float* const (&q)[Q],
                               const int64_t (&from)[Q], const int64_t (&to)[Q],
                               const key_segment<T>* segments, int count,
@@ -215,7 +190,7 @@ T2_INLINE void attend_queries(const float* const (&q)[Q],
     for (int64_t j = first; j < last; j += lanes) {
       float* rows[Q];
       for (int i = 0; i < Q; ++i) rows[i] = scores + i * width + (j - low);
-      score_block<Q>(q, seg.keys + (j - seg.first), dim, rows);
+      score_block<V, Q>(q, seg.keys + (j - seg.first), dim, rows);
     }
   }
   float total[Q];
@@ -226,9 +201,9 @@ T2_INLINE void attend_queries(const float* const (&q)[Q],
     for (int64_t j = begin; j < end; ++j) peak = std::max(peak, row[j]);
     std::fill(row, row + begin, 0.f);
     int64_t j = begin;
-    f16 sums = simd::splat(0);
+    V sums = simd::splat<V>(0);
     for (; j + lanes <= end; j += lanes) {
-      const f16 e = simd::exponential(simd::load(row + j) - peak);
+      const V e = simd::exponential(simd::load<V>(row + j) - peak);
       simd::store(row + j, e);
       sums += e;
     }
@@ -242,21 +217,21 @@ T2_INLINE void attend_queries(const float* const (&q)[Q],
   }
   const int64_t whole = dim - dim % lanes;
   for (int64_t d = 0; d < whole; d += lanes) {
-    f16 acc[Q];
-    for (int i = 0; i < Q; ++i) acc[i] = simd::splat(0);
+    V acc[Q];
+    for (int i = 0; i < Q; ++i) acc[i] = simd::splat<V>(0);
     for (int s = 0; s < count; ++s) {
       const auto& seg = segments[s];
       const int64_t first = std::max(seg.first, low);
       const int64_t last = std::min(seg.last, high);
       const T* v = seg.values + (first - seg.first) * dim + d;
       for (int64_t j = first; j < last; ++j, v += dim) {
-        const f16 value = simd::load(v);
+        const V value = simd::load<V>(v);
         for (int i = 0; i < Q; ++i)
           acc[i] += value * scores[i * width + (j - low)];
       }
     }
     for (int i = 0; i < Q; ++i)
-      simd::store(out[i] + d, acc[i] / simd::splat(total[i]));
+      simd::store(out[i] + d, acc[i] / simd::splat<V>(total[i]));
   }
   for (int64_t d = whole; d < dim; ++d)
     for (int i = 0; i < Q; ++i) {
@@ -290,56 +265,54 @@ struct attend_task_arguments {
   int64_t width;
 };
 
-template <class T>
-T2_INLINE void attend_group(const attend_task_arguments<T>& a) {
-  const float scale = 1.f / std::sqrt(static_cast<float>(a.dim));
-  float* scaled = a.scratch + query_tile * a.width;
-  const int64_t queries = a.rows * a.group;
-  for (int64_t begin = 0; begin < queries; begin += query_tile) {
-    const int64_t count = std::min<int64_t>(query_tile, queries - begin);
-    const float* q[query_tile];
-    T* out[query_tile];
-    int64_t from[query_tile], to[query_tile];
-    for (int64_t i = 0; i < query_tile; ++i) {
-      // A short tile repeats its last query; the result is the same.
-      const int64_t n = begin + std::min(i, count - 1);
-      const int64_t row = n / a.group, head = n % a.group;
-      const T* source = a.q + row * a.q_stride + head * a.dim;
-      float* target = scaled + i * a.dim;
-      for (int64_t d = 0; d < a.dim; ++d)
-        target[d] = simd::to_float(source[d]) * scale;
-      q[i] = target;
-      out[i] = a.out + row * a.out_stride + head * a.dim;
-      to[i] = a.position + row + 1;
-      from[i] = a.window > 0 ? std::max<int64_t>(0, to[i] - a.window) : 0;
-    }
-    if (count == 1) {
-      attend_queries<1, T>({q[0]}, {from[0]}, {to[0]}, a.segments,
-                           a.segment_count, a.dim, a.scratch, a.width,
-                           {out[0]});
-    } else {
-      attend_queries<query_tile, T>(q, from, to, a.segments, a.segment_count,
-                                    a.dim, a.scratch, a.width, out);
+struct attend_task {
+  template <class V, class T>
+  static T2_INLINE void run(const attend_task_arguments<T>& a) {
+    const float scale = 1.f / std::sqrt(static_cast<float>(a.dim));
+    float* scaled = a.scratch + query_tile * a.width;
+    const int64_t queries = a.rows * a.group;
+    for (int64_t begin = 0; begin < queries; begin += query_tile) {
+      const int64_t count = std::min<int64_t>(query_tile, queries - begin);
+      const float* q[query_tile];
+      T* out[query_tile];
+      int64_t from[query_tile], to[query_tile];
+      for (int64_t i = 0; i < query_tile; ++i) {
+        // A short tile repeats its last query; the result is the same.
+        const int64_t n = begin + std::min(i, count - 1);
+        const int64_t row = n / a.group, head = n % a.group;
+        const T* source = a.q + row * a.q_stride + head * a.dim;
+        float* target = scaled + i * a.dim;
+        for (int64_t d = 0; d < a.dim; ++d)
+          target[d] = simd::to_float(source[d]) * scale;
+        q[i] = target;
+        out[i] = a.out + row * a.out_stride + head * a.dim;
+        to[i] = a.position + row + 1;
+        from[i] = a.window > 0 ? std::max<int64_t>(0, to[i] - a.window) : 0;
+      }
+      if (count == 1) {
+        attend_queries<V, 1, T>({q[0]}, {from[0]}, {to[0]}, a.segments,
+                                a.segment_count, a.dim, a.scratch, a.width,
+                                {out[0]});
+      } else {
+        attend_queries<V, query_tile, T>(q, from, to, a.segments,
+                                         a.segment_count, a.dim, a.scratch,
+                                         a.width, out);
+      }
     }
   }
-}
-
-T2_CLONES void attend_task(const attend_task_arguments<float>& a) {
-  attend_group(a);
-}
-T2_CLONES void attend_task(const attend_task_arguments<bf16>& a) {
-  attend_group(a);
-}
+};
 
 bool on_cpu(const at::Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat ||
-                                 x.scalar_type() == at::kBFloat16);
+  return x.device().is_cpu() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
 template <class F>
 void for_type(const at::Tensor& x, F&& f) {
-  if (x.scalar_type() == at::kFloat) f(float{});
-  else f(bf16{});
+  if (x.scalar_type() == at::kFloat)
+    f(float{});
+  else
+    f(bf16{});
 }
 
 }  // namespace
@@ -347,7 +320,8 @@ void for_type(const at::Tensor& x, F&& f) {
 at::Tensor add_rms_norm(at::Tensor& residual_th, const at::Tensor& update_th,
                         const at::Tensor& weight_h, double epsilon,
                         at::ScalarType out_type) {
-  auto out = at::empty(residual_th.sizes(), residual_th.options().dtype(out_type));
+  auto out =
+      at::empty(residual_th.sizes(), residual_th.options().dtype(out_type));
   if (!on_cpu(out) ||
       (update_th.defined() && update_th.scalar_type() != out_type))
     return add_rms_norm_reference(residual_th, update_th, weight_h, epsilon,
@@ -362,8 +336,9 @@ at::Tensor add_rms_norm(at::Tensor& residual_th, const at::Tensor& update_th,
     auto* y = out.template data_ptr<T>();
     at::parallel_for(0, residual_th.size(0), rows_per_task(hidden),
                      [&](int64_t b, int64_t e) {
-                       norm_rows(x, u, w, y, hidden,
-                                 static_cast<float>(epsilon), b, e);
+                       simd::run<add_norm_rows>(x, u, w, y, hidden,
+                                                static_cast<float>(epsilon), b,
+                                                e);
                      });
   });
   return out;
@@ -380,7 +355,7 @@ at::Tensor silu_multiply(const at::Tensor& gate_up_t2i) {
     auto* y = out.template data_ptr<T>();
     at::parallel_for(
         0, in.size(0), rows_per_task(4 * width),
-        [&](int64_t b, int64_t e) { silu_task(x, y, width, b, e); });
+        [&](int64_t b, int64_t e) { simd::run<silu_rows>(x, y, width, b, e); });
   });
   return out;
 }
@@ -398,8 +373,8 @@ void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
         shift_r.defined() ? shift_r.const_data_ptr<float>() : nullptr;
     at::parallel_for(0, p_tr.size(0), rows_per_task(width),
                      [&](int64_t b, int64_t e) {
-                       scale_task(p, d, d_gr.stride(0), shift, row.data(),
-                                  width, b, e);
+                       simd::run<scale_task>(p, d, d_gr.stride(0), shift,
+                                             row.data(), width, b, e);
                      });
   });
 }
@@ -484,11 +459,12 @@ at::Tensor attend(const at::Tensor& qkv_tn,
                 (layer * kv_heads + head) * dim * kv_page::tokens;
             for (const auto& at : span->sequence->segments()) {
               if (at.first >= upper) break;
-              segments.push_back({static_cast<const T*>(at.page->keys) + offset,
-                                  static_cast<const T*>(at.page->values) + offset,
-                                  at.first, std::min(at.last, upper)});
+              segments.push_back(
+                  {static_cast<const T*>(at.page->keys) + offset,
+                   static_cast<const T*>(at.page->values) + offset, at.first,
+                   std::min(at.last, upper)});
             }
-            attend_task(attend_task_arguments<T>{
+            simd::run<attend_task>(attend_task_arguments<T>{
                 .q = rows + begin * width + head * group * dim,
                 .out = y + begin * heads * dim + head * group * dim,
                 .q_stride = width,

@@ -28,32 +28,35 @@ double uniform(std::uint64_t seed, std::uint64_t sequence,
 }
 
 /// Largest logit and log Σ exp, sixteen at a time; NaN where one is not finite.
-T2_CLONES void soft_maximum(const float* x, std::size_t n, float& peak,
-                            double& log_sum) {
-  constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
-  const std::size_t whole = n - n % lanes;
-  float top = x[0];
-  if (whole > 0) {
-    simd::f16 tops = simd::load(x);
-    for (std::size_t i = lanes; i < whole; i += lanes)
-      tops = simd::maximum(tops, simd::load(x + i));
-    for (std::size_t i = 0; i < lanes; ++i) top = std::max(top, tops[i]);
+struct soft_maximum {
+  template <class V>
+  static T2_INLINE void run(const float* x, std::size_t n, float* peak,
+                            double* log_sum) {
+    constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
+    const std::size_t whole = n - n % lanes;
+    float top = x[0];
+    if (whole > 0) {
+      V tops = simd::load<V>(x);
+      for (std::size_t i = lanes; i < whole; i += lanes)
+        tops = simd::maximum(tops, simd::load<V>(x + i));
+      top = std::max(top, simd::largest(tops));
+    }
+    for (std::size_t i = whole; i < n; ++i) top = std::max(top, x[i]);
+    // x - x is 0, and NaN of what is not finite: exponential() clamps those.
+    V sums = simd::splat<V>(0), strange = simd::splat<V>(0);
+    for (std::size_t i = 0; i < whole; i += lanes) {
+      const V v = simd::load<V>(x + i);
+      sums += simd::exponential(v - top);
+      strange += v - v;
+    }
+    double sum = static_cast<double>(simd::sum(sums) + simd::sum(strange));
+    for (std::size_t i = whole; i < n; ++i)
+      sum += std::exp(static_cast<double>(x[i] - top)) +
+             static_cast<double>(x[i] - x[i]);
+    *peak = top;
+    *log_sum = static_cast<double>(top) + std::log(sum);
   }
-  for (std::size_t i = whole; i < n; ++i) top = std::max(top, x[i]);
-  // x - x is 0, and NaN of what is not finite: exponential() clamps those.
-  simd::f16 sums = simd::splat(0), strange = simd::splat(0);
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    const simd::f16 v = simd::load(x + i);
-    sums += simd::exponential(v - top);
-    strange += v - v;
-  }
-  double sum = static_cast<double>(simd::sum(sums) + simd::sum(strange));
-  for (std::size_t i = whole; i < n; ++i)
-    sum += std::exp(static_cast<double>(x[i] - top)) +
-           static_cast<double>(x[i] - x[i]);
-  peak = top;
-  log_sum = static_cast<double>(top) + std::log(sum);
-}
+};
 
 void penalise(std::span<float> logits, std::span<const token_id> history,
               float penalty) {
@@ -96,8 +99,7 @@ void reshape(std::span<float> logits, std::span<const token_id> history,
 
 /// The `count` likeliest tokens, best first; of equals the smaller id.
 std::vector<token_likelihood> likeliest(std::span<const float> logits,
-                                        std::int32_t count,
-                                        double normaliser) {
+                                        std::int32_t count, double normaliser) {
   std::vector<token_likelihood> best;
   const auto most = std::min(static_cast<std::size_t>(count), logits.size());
   const auto before = [](const auto& a, const auto& b) {
@@ -118,23 +120,26 @@ std::vector<token_likelihood> likeliest(std::span<const float> logits,
 }
 
 /// (peak - x) / T of every logit and Σ e^-that, sixteen at a time.
-T2_CLONES double measure_depths(const float* x, std::size_t n, float peak,
-                                float temperature, float* depth) {
-  constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
-  const std::size_t whole = n - n % lanes;
-  simd::f16 sums = simd::splat(0);
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    const simd::f16 d = (peak - simd::load(x + i)) / temperature;
-    simd::store(depth + i, d);
-    sums += simd::exponential(-d);
+struct measure_depths {
+  template <class V>
+  static T2_INLINE double run(const float* x, std::size_t n, float peak,
+                              float temperature, float* depth) {
+    constexpr auto lanes = static_cast<std::size_t>(simd::lanes);
+    const std::size_t whole = n - n % lanes;
+    V sums = simd::splat<V>(0);
+    for (std::size_t i = 0; i < whole; i += lanes) {
+      const V d = (peak - simd::load<V>(x + i)) / temperature;
+      simd::store(depth + i, d);
+      sums += simd::exponential(-d);
+    }
+    double sum = static_cast<double>(simd::sum(sums));
+    for (std::size_t i = whole; i < n; ++i) {
+      depth[i] = (peak - x[i]) / temperature;
+      sum += std::exp(-static_cast<double>(depth[i]));
+    }
+    return sum;
   }
-  double sum = static_cast<double>(simd::sum(sums));
-  for (std::size_t i = whole; i < n; ++i) {
-    depth[i] = (peak - x[i]) / temperature;
-    sum += std::exp(-static_cast<double>(depth[i]));
-  }
-  return sum;
-}
+};
 
 /// A token that may be drawn, with its unnormalised probability (the best one's
 /// is 1).
@@ -150,8 +155,8 @@ class ranking {
  public:
   ranking(std::span<const float> logits, float peak, float temperature)
       : depths_(logits.size()),
-        total_(measure_depths(logits.data(), logits.size(), peak, temperature,
-                              depths_.data())) {}
+        total_(simd::run<measure_depths>(logits.data(), logits.size(), peak,
+                                         temperature, depths_.data())) {}
 
   /// Σ of all weights.
   double total() const { return total_; }
@@ -286,7 +291,7 @@ result<sampled_token> sample_token(std::span<float> logits,
                                    std::int64_t position) {
   float peak = 0;
   double normaliser = 0;
-  soft_maximum(logits.data(), logits.size(), peak, normaliser);
+  simd::run<soft_maximum>(logits.data(), logits.size(), &peak, &normaliser);
   if (!std::isfinite(normaliser)) {
     return error{ec::internal,
                  "the model's logits: expected finite numbers, found others: "
@@ -294,8 +299,7 @@ result<sampled_token> sample_token(std::span<float> logits,
   }
   std::vector<token_likelihood> alternatives;
   if (options.top_log_probabilities > 0)
-    alternatives =
-        likeliest(logits, options.top_log_probabilities, normaliser);
+    alternatives = likeliest(logits, options.top_log_probabilities, normaliser);
   std::vector<float> unfiltered;
   const bool penalised = reshapes(options);
   if (penalised) {

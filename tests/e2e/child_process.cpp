@@ -107,7 +107,7 @@ bool child_process::wait_for(const std::string& text) {
 }
 
 int child_process::wait() {
-  const auto end = steady::now() + std::chrono::minutes(3);
+  const auto end = steady::now() + std::chrono::minutes(10);
   while (read_more(1000)) {
     if (steady::now() > end) {
       ADD_FAILURE() << "the program does not end; it said: " << out_ << err_;

@@ -16,13 +16,16 @@ namespace {
 
 using namespace reproduce;
 
-/// Every seed, as many at a time as there are cores: the model is so small that
-/// one core is enough for it.
+std::size_t seeds_at_once(const scope& extent) {
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
+                                 extent.seeds.size());
+}
+
+/// Every seed, as many at a time as there are cores.
 result<void> study_seeds(const study_settings& settings, const study_data& data,
                          const interrupt& signals, measurements& log) {
   const auto& seeds = settings.extent.seeds;
-  const std::size_t workers = std::clamp<std::size_t>(
-      std::thread::hardware_concurrency(), 1, seeds.size());
+  const std::size_t workers = seeds_at_once(settings.extent);
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::optional<error> failure;
@@ -59,7 +62,9 @@ result<exit_code> run(session& here) {
   model.path = (assets / "t2-mini").string();
   model.dtype = "float32";
   model.svd_cache = (work / "svd").string();
-  settings.options.values.engine.threads = 1;
+  settings.options.values.search.iterations = settings.extent.iterations;
+  settings.options.values.engine.threads = std::max<std::size_t>(
+      1, std::thread::hardware_concurrency() / seeds_at_once(settings.extent));
 
   const auto data = study_data::prepare(work / "data", settings.extent);
   if (!data) return data.error();

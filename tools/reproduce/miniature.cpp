@@ -3,6 +3,7 @@
 #include <set>
 
 #include "config/durable_file.hpp"
+#include "config/options.hpp"
 
 namespace t2::reproduce {
 namespace {
@@ -84,6 +85,7 @@ scope scope::whole() {
           .shots = {1, 3, 5, 10, 20},
           .null_draws = 5,
           .pool = {1, 2, 4, 8, 16, 32},
+          .iterations = search_options{}.iterations,
           .timed = 100};
 }
 
@@ -96,6 +98,7 @@ scope scope::for_a_test() {
           .shots = {1, 5},
           .null_draws = 1,
           .pool = {1, 8},
+          .iterations = 5,
           .timed = 10};
 }
 

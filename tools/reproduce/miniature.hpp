@@ -44,6 +44,7 @@ struct scope {
   std::vector<std::size_t> shots;
   std::size_t null_draws = 0;     // searches among shuffled experts, a relative
   std::vector<std::size_t> pool;  // numbers of experts to search among
+  std::int64_t iterations = 0;    // of a search
   std::size_t timed = 0;          // queries whose passes are timed
 
   static scope whole();
