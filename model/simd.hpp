@@ -146,12 +146,14 @@ T2_INLINE void store(c10::BFloat16* p, const f16<W>& v) {
 /// The first `count` of sixteen; the others are zero, and are not written.
 template <class V>
 T2_INLINE V load_some(const float* p, std::int64_t count) {
+  if (count == lanes) return load<V>(p);
   float all[lanes] = {};
   std::memcpy(all, p, sizeof(float) * static_cast<std::size_t>(count));
   return load<V>(all);
 }
 template <class X, int W>
 T2_INLINE void store_some(X* p, const f16<W>& v, std::int64_t count) {
+  if (count == lanes) return store(p, v);
   X all[lanes];
   store(all, v);
   std::memcpy(static_cast<void*>(p), all,
