@@ -29,7 +29,7 @@ struct model_settings {
 
 struct engine_settings {
   std::int64_t threads = 0;                 // 0: all cores
-  std::int64_t spin = 1000;                 // turns of a wait before it sleeps
+  std::int64_t spin = 5000;                 // turns of a wait before it sleeps
   std::int64_t kv_bytes = 1 * gibibyte;     // KV cache
   std::int64_t dense_bytes = 1 * gibibyte;  // LRU of dense adapted weights
   std::int64_t delta_rank = 0;              // directions that move; 0: all
