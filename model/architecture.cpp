@@ -1,17 +1,24 @@
 #include "model/architecture.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "model/neutral_settings.hpp"
 
 namespace t2 {
+
+#define T2_FAMILY(name) extern const architecture family_##name;
+#include "model/families.inc"
+#undef T2_FAMILY
+
 namespace {
 
-constexpr std::array<architecture, 3> architectures{{
-    {"llama", read_llama},
-    {"mistral", read_mistral},
-    {"qwen2", read_qwen2},
-}};
+/// One for each file of architectures/; the build writes the list.
+const std::array architectures{
+#define T2_FAMILY(name) &family_##name,
+#include "model/families.inc"
+#undef T2_FAMILY
+};
 
 // Bounds far above every published model, and low enough that all products of
 // sizes (parameters, bytes) stay within 63 bits.
@@ -50,13 +57,16 @@ void read_rope_type(config_reader& json, config_reader& rope,
                     model_config& config) {
   const auto* key = rope.names("rope_type") ? "rope_type" : "type";
   if (rope.names(key) && !rope.has(key))
-    rope.refuse(key, "default or llama3", "null");
+    rope.refuse(key, "default, linear or llama3", "null");
   const auto type = rope.text(key, "default");
   if (type == "llama3")
     read_llama3(json, rope, config);
+  else if (type == "linear")
+    config.rope_factor = rope.number("factor", 1, 1e6);
   else if (type != "default")
-    rope.refuse("rope_type", "default or llama3", "\"" + type + "\"");
-  if (rope.number("partial_rotary_factor", 0, 1, 1) != 1)
+    rope.refuse("rope_type", "default, linear or llama3", "\"" + type + "\"");
+  if (config.block.rotated_dims == 0 &&
+      rope.number("partial_rotary_factor", 0, 1, 1) != 1)
     rope.refuse("partial_rotary_factor", "1",
                 rope.found("partial_rotary_factor"));
 }
@@ -64,46 +74,51 @@ void read_rope_type(config_reader& json, config_reader& rope,
 /// Older files: rope_theta and rope_scaling. Newer ones: rope_parameters,
 /// which holds both. What a file says twice is read as transformers reads it
 /// (tests/model/make_config_cases.py).
-void read_rope(config_reader& json, model_config& config) {
-  constexpr double default_theta = 10000;
+void read_rope(config_reader& json, model_config& config,
+               const decoder_keys& keys) {
   const nlohmann::json nothing = nlohmann::json::object();
   const std::string key = rope_settings(json);
   const auto* settings = json.object(key);
   config_reader rope{settings ? *settings : nothing, json.file() + ": " + key};
-  if (settings)
+  if (settings && std::ranges::find(keys.own, key) == keys.own.end())
     for (const auto& [name, value] : settings->items())
       if (value.is_object())
         rope.refuse(name, "a number or a text (t2 has one rotary embedding "
                           "for all layers)",
                     "an object");
-  auto& theta = rope.names("rope_theta") ? rope : json;
-  if (theta.names("rope_theta") && !theta.has("rope_theta"))
-    theta.refuse("rope_theta", "a number", "null");
-  config.rope_theta = theta.number("rope_theta", 1, 1e12, default_theta);
+  const bool inside = rope.names("rope_theta");
+  auto& theta = inside ? rope : json;
+  const auto* name = inside ? "rope_theta" : keys.theta;
+  if (theta.names(name) && !theta.has(name))
+    theta.refuse(name, "a number", "null");
+  config.rope_theta = theta.number(name, 1, 1e12, keys.theta_default);
   read_rope_type(json, rope, config);
   json.adopt(rope);
 }
 
 void read_heads(config_reader& json, model_config& config,
-                decoder_defaults defaults) {
-  config.heads = json.integer("num_attention_heads", 1, max_heads);
-  const auto all =
-      json.names("num_key_value_heads") || defaults.kv_heads == 0
-          ? config.heads
-          : defaults.kv_heads;
+                const decoder_keys& keys) {
+  config.heads = json.integer(keys.heads, 1, max_heads);
+  const auto all = json.names("num_key_value_heads") || keys.kv_heads == 0
+                       ? config.heads
+                       : keys.kv_heads;
   config.kv_heads = json.integer("num_key_value_heads", 1, max_heads, all);
   if (config.heads % config.kv_heads != 0)
     json.refuse("num_key_value_heads",
-                "a divisor of num_attention_heads = " +
+                "a divisor of " + std::string{keys.heads} + " = " +
                     std::to_string(config.heads),
                 std::to_string(config.kv_heads));
-  if (!json.has("head_dim") && config.hidden % config.heads != 0)
-    json.refuse("num_attention_heads",
-                "a divisor of hidden_size = " + std::to_string(config.hidden) +
-                    ", or head_dim",
+  // An explicit null means the quotient, whatever the family's default.
+  const bool quotient = keys.head_dim == 0 ||
+                        (json.names("head_dim") && !json.has("head_dim"));
+  if (!json.has("head_dim") && quotient && config.hidden % config.heads != 0)
+    json.refuse(keys.heads,
+                "a divisor of " + std::string{keys.hidden} + " = " +
+                    std::to_string(config.hidden) + ", or head_dim",
                 std::to_string(config.heads));
-  config.head_dim = json.integer("head_dim", 2, max_head_dim,
-                                 config.hidden / config.heads);
+  config.head_dim = json.integer(
+      "head_dim", 2, max_head_dim,
+      quotient ? config.hidden / config.heads : keys.head_dim);
   if (config.head_dim % 2 != 0 || config.head_dim < 2)
     json.refuse("head_dim", "an even number (pairs are rotated)",
                 std::to_string(config.head_dim));
@@ -112,19 +127,20 @@ void read_heads(config_reader& json, model_config& config,
 }  // namespace
 
 const architecture* find_architecture(std::string_view model_type) {
-  for (const auto& known : architectures)
-    if (known.model_type == model_type) return &known;
+  for (const auto* known : architectures)
+    if (known->model_type == model_type) return known;
   return nullptr;
 }
 
 std::string known_architectures() {
   std::string names;
-  for (const auto& known : architectures)
-    names += (names.empty() ? "" : ", ") + std::string{known.model_type};
+  for (const auto* known : architectures)
+    names += (names.empty() ? "" : ", ") + std::string{known->model_type};
   return names;
 }
 
-layer_kind read_layer_types(config_reader& json, const model_config& config) {
+layer_kind read_layer_types(config_reader& json, const model_config& config,
+                            std::vector<bool>* windowed) {
   constexpr auto* key = "layer_types";
   const auto* types = json.value(key);
   if (!types) return layer_kind::unsaid;
@@ -135,37 +151,88 @@ layer_kind read_layer_types(config_reader& json, const model_config& config) {
                 json.found(key));
     return layer_kind::unsaid;
   }
-  const auto kind_of = [](const nlohmann::json& type) {
+  std::vector<bool> sliding;
+  for (const auto& type : *types) {
     const auto* text = type.get_ptr<const std::string*>();
-    if (text && *text == "full_attention") return layer_kind::full;
-    if (text && *text == "sliding_attention") return layer_kind::sliding;
-    return layer_kind::unsaid;
-  };
-  const auto first = kind_of(types->front());
-  for (const auto& type : *types)
-    if (const auto kind = kind_of(type);
-        kind != first || kind == layer_kind::unsaid)
-      json.refuse(key, "full_attention or sliding_attention for all layers",
+    if (!text || (*text != "full_attention" && *text != "sliding_attention"))
+      json.refuse(key, "full_attention or sliding_attention for each layer",
                   json.found(key));
-  return first;
+    sliding.push_back(text && *text == "sliding_attention");
+  }
+  const auto count = std::ranges::count(sliding, true);
+  if (count == 0) return layer_kind::full;
+  if (count == config.layers) return layer_kind::sliding;
+  if (windowed)
+    *windowed = std::move(sliding);
+  else
+    json.refuse(key, "one kind for all layers", json.found(key));
+  return layer_kind::mixed;
 }
 
+void read_qwen_window(config_reader& json, model_config& config) {
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  constexpr std::int64_t default_window = 4096, default_first = 28;
+  const bool windowed = json.boolean("use_sliding_window", false) &&
+                        (json.has("sliding_window") ||
+                         !json.names("sliding_window"));
+  std::vector<bool> layers;
+  const auto kind = read_layer_types(json, config, &layers);
+  if (!windowed && (kind == layer_kind::sliding || kind == layer_kind::mixed))
+    json.refuse("layer_types", "full_attention (use_sliding_window is off)",
+                json.found("layer_types"));
+  if (!windowed || kind == layer_kind::full) return;
+  const auto window = json.integer("sliding_window", 1, most, default_window);
+  const auto first = json.integer("max_window_layers", 0, most, default_first);
+  if (kind == layer_kind::unsaid && first >= config.layers) return;
+  config.sliding_window = window;
+  if (kind == layer_kind::sliding || (kind == layer_kind::unsaid && first == 0))
+    return;
+  if (kind == layer_kind::unsaid)
+    for (std::int64_t l = 0; l < config.layers; ++l)
+      layers.push_back(l >= first);
+  config.windowed_layers = std::move(layers);
+}
+
+namespace {
+
+void read_activation(config_reader& json, model_config& config,
+                     const decoder_keys& keys) {
+  const auto read = [&](const char* key) {
+    const auto act = json.text(key, keys.activation_default);
+    if (act == "silu" || act == "swish") return activation_kind::silu;
+    if (act == "gelu") return activation_kind::gelu;
+    if (act != "gelu_new" && act != "gelu_pytorch_tanh")
+      json.refuse(key, "silu, gelu, gelu_new or gelu_pytorch_tanh",
+                  json.found(key));
+    return activation_kind::gelu_tanh;
+  };
+  config.block.activation = read(keys.activation);
+  constexpr const char* other = "hidden_activation";
+  if (json.has(other) && read(other) != config.block.activation)
+    json.refuse(other, "that of " + std::string{keys.activation},
+                json.found(other));
+}
+
+}  // namespace
+
 void read_decoder(config_reader& json, model_config& config,
-                  decoder_defaults defaults) {
+                  const decoder_keys& keys) {
   config.vocabulary = json.integer("vocab_size", 1, max_vocabulary);
-  config.hidden = json.integer("hidden_size", 1, max_width);
-  config.intermediate = json.integer("intermediate_size", 1, max_width);
-  config.layers = json.integer("num_hidden_layers", 1, max_layers);
-  config.max_positions =
-      json.integer("max_position_embeddings", 1, max_positions);
-  read_heads(json, config, defaults);
-  config.norm_epsilon = json.number("rms_norm_eps", 0, 1, 1e-6);
-  config.tied_embeddings = json.boolean("tie_word_embeddings", false);
-  read_rope(json, config);
-  for (const auto* key : {"hidden_act", "hidden_activation"})
-    if (const auto act = json.text(key, "silu"); act != "silu" && act != "swish")
-      json.refuse(key, "\"silu\"", json.found(key));
-  refuse_other_numbers(json, config);
+  config.hidden = json.integer(keys.hidden, 1, max_width);
+  config.intermediate =
+      keys.intermediate_default == 0
+          ? json.integer(keys.intermediate, 1, max_width)
+          : json.integer(keys.intermediate, 1, max_width,
+                         keys.intermediate_default * config.hidden);
+  config.layers = json.integer(keys.layers, 1, max_layers);
+  config.max_positions = json.integer(keys.positions, 1, max_positions);
+  read_heads(json, config, keys);
+  config.norm_epsilon =
+      json.number(keys.epsilon, 0, 1, keys.epsilon_default);
+  config.tied_embeddings = json.boolean("tie_word_embeddings", keys.tied);
+  if (!config.block.learned_positions) read_rope(json, config, keys);
+  read_activation(json, config, keys);
+  refuse_other_numbers(json, config, keys.own);
   if (json.has("quantization_config"))
     json.refuse("quantization_config", "none (float32, bfloat16 or float16 "
                                        "weights)",

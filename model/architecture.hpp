@@ -2,19 +2,24 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/config_reader.hpp"
 #include "model/model_config.hpp"
+#include "model/weight_names.hpp"
 
 namespace t2 {
 
-/// How config.json of one `model_type` is read. A new architecture of the
-/// Llama family is one file in architectures/, its declaration below, and its
-/// line in the table of architecture.cpp.
+/// How config.json of one `model_type` is read, and what its files call the
+/// weights. A new family is one file: architectures/NAME.cpp, which defines
+///
+///   extern const architecture family_NAME{"model_type", read, names};
 struct architecture {
   std::string_view model_type;
   /// Fills in the config; what is wrong is kept by the reader.
   void (*read)(config_reader& json, model_config& config);
+  /// Null: Llama's names.
+  weight_names (*names)() = nullptr;
 };
 
 /// Null for a model_type that t2 does not know.
@@ -22,28 +27,50 @@ const architecture* find_architecture(std::string_view model_type);
 /// "llama, mistral, qwen2".
 std::string known_architectures();
 
-// architectures/*.cpp
-void read_llama(config_reader& json, model_config& config);
-void read_mistral(config_reader& json, model_config& config);
-void read_qwen2(config_reader& json, model_config& config);
-
 /// What a model_type assumes where config.json leaves a key out, as the
 /// reference implementation (transformers) does.
-struct decoder_defaults {
+/// and what it calls the keys that are not called as Llama's.
+struct decoder_keys {
   /// 0: as many as num_attention_heads. An explicit null always means that.
   std::int64_t kv_heads = 0;
+  /// 0: hidden_size / num_attention_heads.
+  std::int64_t head_dim = 0;
+  bool tied = false;
+  double theta_default = 10000;
+  const char* hidden = "hidden_size";
+  const char* intermediate = "intermediate_size";
+  /// Of the hidden size, where the file leaves it out or null; 0: it must be.
+  std::int64_t intermediate_default = 0;
+  const char* layers = "num_hidden_layers";
+  const char* heads = "num_attention_heads";
+  const char* positions = "max_position_embeddings";
+  const char* epsilon = "rms_norm_eps";
+  double epsilon_default = 1e-6;
+  const char* activation = "hidden_act";
+  const char* activation_default = "silu";
+  const char* theta = "rope_theta";
+  /// Keys that t2 otherwise knows no other value for, and that this family
+  /// reads itself.
+  std::vector<std::string_view> own = {};
 };
 
 /// What `layer_types` says of the layers' attention.
-enum class layer_kind { unsaid, full, sliding };
+enum class layer_kind { unsaid, full, sliding, mixed };
 
-/// All layers are of one kind here; a mixture, other kinds, or another number
-/// than num_hidden_layers is refused.
-layer_kind read_layer_types(config_reader& json, const model_config& config);
+/// Kinds other than full and sliding attention, or another number than
+/// num_hidden_layers, are refused. `windowed`: of each layer, where mixed.
+layer_kind read_layer_types(config_reader& json, const model_config& config,
+                            std::vector<bool>* windowed = nullptr);
+
+/// The window of Qwen2 and Qwen3: it counts only where use_sliding_window is
+/// on, and then in the layers that layer_types calls sliding, or else from
+/// layer max_window_layers up.
+void read_qwen_window(config_reader& json, model_config& config);
 
 /// Reads what all these decoders share: sizes, heads, norm, rotary embedding,
-/// activation, tied embeddings. Biases and windows are left to the caller.
+/// activation, tied embeddings. The block is the caller's, and set before;
+/// biases and windows are the caller's too.
 void read_decoder(config_reader& json, model_config& config,
-                  decoder_defaults defaults);
+                  const decoder_keys& keys);
 
 }  // namespace t2

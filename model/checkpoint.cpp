@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "model/architecture.hpp"
 #include "model/json_file.hpp"
 
 namespace t2 {
@@ -116,47 +117,89 @@ result<void> checkpoint::open_shards(const std::filesystem::path& index) {
   return {};
 }
 
-bool checkpoint::has(std::string_view name) const {
-  return tensors_.find(name) != tensors_.end();
+checkpoint checkpoint::named_for(const model_config& config) const {
+  checkpoint out = *this;
+  out.config_ = std::make_shared<const model_config>(config);
+  if (const auto* family = find_architecture(config.model_type);
+      family && family->names)
+    out.names_ = family->names();
+  return out;
 }
 
-std::vector<std::string> checkpoint::names() const {
+const tensor_view* checkpoint::holder(const stored_weight& weight) const {
+  if (const auto at = tensors_.find(weight.name); at != tensors_.end())
+    return &at->second;
+  // A model without its head is saved under shorter names, or the other way.
+  const auto at = tensors_.find("transformer." + weight.name);
+  return at == tensors_.end() ? nullptr : &at->second;
+}
+
+bool checkpoint::has(std::string_view name) const {
+  return holder(names_.find(name)) != nullptr;
+}
+
+std::vector<std::string> checkpoint::stored_names() const {
   std::vector<std::string> names;
   for (const auto& [name, view] : tensors_) names.push_back(name);
   return names;
 }
 
+const tensor_view& checkpoint::stored(std::string_view name) const {
+  return tensors_.find(name)->second;
+}
+
 result<tensor_view> checkpoint::view(std::string_view name) const {
-  const auto at = tensors_.find(name);
-  if (at == tensors_.end())
-    return error{ec::not_found, folder_.string() + ": expected a tensor '" +
-                                    std::string{name} + "', found none"};
-  return at->second;
+  const auto weight = names_.find(name);
+  if (const auto* found = holder(weight)) return *found;
+  return error{ec::not_found, folder_.string() + ": expected a tensor '" +
+                                  weight.name + "', found none"};
 }
 
 result<at::Tensor> checkpoint::tensor(
     std::string_view name, std::span<const std::int64_t> shape) const {
-  const auto at = tensors_.find(name);
-  if (at == tensors_.end())
-    return error{ec::not_found, folder_.string() + ": tensor '" +
-                                    std::string{name} + "': expected shape " +
-                                    shape_text(shape) + ", found none"};
-  const auto& view = at->second;
+  const auto weight = names_.find(name);
+  const auto how = weight.how;
+  std::vector<std::int64_t> stored_shape(shape.begin(), shape.end());
+  stored_rows rows{.count = shape[0], .whole = shape[0]};
+  if (how != stored_as::itself) {
+    rows = rows_of(how, shape[0], *config_);
+    stored_shape[0] = rows.whole;
+  }
+  // A bias has no inputs to lie the other way.
+  const bool turned = is_transposed(how) && shape.size() == 2;
+  if (turned) std::swap(stored_shape[0], stored_shape[1]);
+
+  const auto* view = holder(weight);
+  if (!view)
+    return error{ec::not_found, folder_.string() + ": tensor '" + weight.name +
+                                    "': expected shape " +
+                                    shape_text(stored_shape) + ", found none"};
   const auto fail = [&](const std::string& why) {
     return error{ec::corrupt,
-                 view.file.string() + ": tensor '" + view.name + "': " + why};
+                 view->file.string() + ": tensor '" + view->name + "': " + why};
   };
-  if (!std::equal(shape.begin(), shape.end(), view.shape.begin(),
-                  view.shape.end()))
-    return fail("expected shape " + shape_text(shape) + ", found " +
-                shape_text(view.shape));
-  if (!is_weight_dtype(view.dtype))
+  if (!std::ranges::equal(stored_shape, view->shape))
+    return fail("expected shape " + shape_text(stored_shape) + ", found " +
+                shape_text(view->shape));
+  if (!is_weight_dtype(view->dtype))
     return fail("expected F32, BF16 or F16, found " +
-                std::string{safetensors_dtype(view.dtype)});
-  if (const auto bad = first_non_finite(view))
+                std::string{safetensors_dtype(view->dtype)});
+  if (const auto bad = first_non_finite(*view))
     return fail("expected finite values, found NaN or infinity at element " +
                 std::to_string(*bad));
-  return view.tensor();
+  auto tensor = view->tensor();
+  if (turned) tensor = tensor.t();
+  if (is_by_head(how)) {
+    std::vector<std::int64_t> split{config_->heads, 3, config_->head_dim};
+    split.insert(split.end(), shape.begin() + 1, shape.end());
+    const auto part = how == stored_as::query_by_head ? 0
+                      : how == stored_as::key_by_head ? 1
+                                                      : 2;
+    // The heads of a part do not lie behind each other: a copy.
+    return tensor.view(split).select(1, part).reshape(shape);
+  }
+  return rows.count == rows.whole ? tensor
+                                  : tensor.narrow(0, rows.begin, rows.count);
 }
 
 std::vector<std::filesystem::path> checkpoint::files() const {

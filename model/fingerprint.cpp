@@ -98,13 +98,13 @@ std::string tensor_sha256(const tensor_view& view) {
 }
 
 std::map<std::string, std::string> tensor_digests(const checkpoint& weights) {
-  const auto names = weights.names();
+  const auto names = weights.stored_names();
   std::vector<std::string> digests(names.size());
   at::parallel_for(0, static_cast<std::int64_t>(names.size()), 1,
                    [&](std::int64_t begin, std::int64_t end) {
                      for (auto i = static_cast<std::size_t>(begin);
                           i < static_cast<std::size_t>(end); ++i)
-                       digests[i] = tensor_sha256(*weights.view(names[i]));
+                       digests[i] = tensor_sha256(weights.stored(names[i]));
                    });
   std::map<std::string, std::string> out;
   for (std::size_t i = 0; i < names.size(); ++i)
@@ -124,7 +124,7 @@ std::string base_fingerprint(
   hash.update(fingerprint_version);
   hash.update(config.canonical_json());
   for (const auto& [name, digest] : digests) {
-    const auto view = *weights.view(name);
+    const auto& view = weights.stored(name);
     // Lengths before names: no name can imitate another line.
     hash.update("\n" + std::to_string(name.size()) + " " + name + " " +
                 std::string{safetensors_dtype(view.dtype)} + " " +

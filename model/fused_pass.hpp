@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/adapted_linears.hpp"
+#include "model/decoder_block.hpp"
 #include "model/dense_kernels.hpp"
 #include "text/tokenizer.hpp"
 
@@ -20,7 +21,8 @@ class transformer;
 /// thread.
 class fused_pass {
  public:
-  /// On the CPU, without a window, hidden and intermediate multiples of 16.
+  /// Llama's block on the CPU, without a window, hidden and intermediate
+  /// multiples of 16.
   static bool supports(transformer& net);
   explicit fused_pass(transformer& net) : net_(net) {}
 
@@ -44,6 +46,7 @@ class fused_pass {
     at::Tensor gate_up_t2i, activated_ti;
   };
   void make_room(std::int64_t tokens);
+  const layer_norms& norms(std::int64_t layer) const;
   /// The pass's part of a buffer.
   at::Tensor of_pass(const at::Tensor& buffer) const;
 

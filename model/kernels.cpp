@@ -66,6 +66,37 @@ struct add_norm_rows {
   }
 };
 
+// --- norm_groups -----------------------------------------------------------
+
+struct norm_group_rows {
+  template <class V, class T>
+  static T2_INLINE void run(T* x, int64_t stride, int64_t groups, int64_t width,
+                            const float* weight, float epsilon, int64_t begin,
+                            int64_t end) {
+    const int64_t whole = width - width % lanes;
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t g = 0; g < groups; ++g) {
+        T* row = x + t * stride + g * width;
+        V squares = simd::splat<V>(0);
+        float rest = 0;
+        for (int64_t i = 0; i < whole; i += lanes) {
+          const V v = simd::load<V>(row + i);
+          squares += v * v;
+        }
+        for (int64_t i = whole; i < width; ++i)
+          rest += simd::to_float(row[i]) * simd::to_float(row[i]);
+        const float mean =
+            (simd::sum(squares) + rest) / static_cast<float>(width);
+        const float scale = 1.f / std::sqrt(mean + epsilon);
+        for (int64_t i = 0; i < whole; i += lanes)
+          simd::store(row + i, simd::load<V>(row + i) * scale *
+                                   simd::load<V>(weight + i));
+        for (int64_t i = whole; i < width; ++i)
+          row[i] = static_cast<T>(simd::to_float(row[i]) * scale * weight[i]);
+      }
+  }
+};
+
 // --- silu_multiply ---------------------------------------------------------
 
 struct silu_rows {
@@ -117,13 +148,12 @@ struct scale_task {
 // --- rotate_and_store ------------------------------------------------------
 
 /// One token: q rotated in place, k rotated into a column of a page's keys, v
-/// copied into its values.
+/// copied into its values. The first 2 · half entries of a head are rotated.
 template <class T>
-T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin, T* keys,
-                            T* values, int64_t heads, int64_t kv_heads,
-                            int64_t dim, int64_t slot) {
+T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
+                            int64_t half, T* keys, T* values, int64_t heads,
+                            int64_t kv_heads, int64_t dim, int64_t slot) {
   constexpr auto key_stride = kv_page::tokens;
-  const int64_t half = dim / 2;
   for (int64_t h = 0; h < heads; ++h) {
     T* x = qkv + h * dim;
     for (int64_t i = 0; i < half; ++i) {
@@ -138,8 +168,10 @@ T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin, T* keys,
     for (int64_t i = 0; i < half; ++i) {
       const float a = simd::to_float(k[i]), b = simd::to_float(k[i + half]);
       column[i * key_stride] = static_cast<T>(a * cos[i] - b * sin[i]);
-      column[(i + half) * key_stride] = static_cast<T>(b * cos[i] + a * sin[i]);
+      column[(i + half) * key_stride] =
+          static_cast<T>(b * cos[i] + a * sin[i]);
     }
+    for (int64_t i = 2 * half; i < dim; ++i) column[i * key_stride] = k[i];
     const T* v = qkv + (heads + kv_heads + h) * dim;
     std::copy_n(v, dim, values + (h * kv_page::tokens + slot) * dim);
   }
@@ -259,6 +291,7 @@ struct attend_task_arguments {
   int64_t q_stride, out_stride;  // between rows
   int64_t group;                 // heads that share the key-value head
   int64_t rows, position, window, dim;
+  float scale;
   const key_segment<T>* segments;
   int segment_count;
   float* scratch;  // query_tile × width, then query_tile × dim
@@ -268,7 +301,6 @@ struct attend_task_arguments {
 struct attend_task {
   template <class V, class T>
   static T2_INLINE void run(const attend_task_arguments<T>& a) {
-    const float scale = 1.f / std::sqrt(static_cast<float>(a.dim));
     float* scaled = a.scratch + query_tile * a.width;
     const int64_t queries = a.rows * a.group;
     for (int64_t begin = 0; begin < queries; begin += query_tile) {
@@ -283,7 +315,7 @@ struct attend_task {
         const T* source = a.q + row * a.q_stride + head * a.dim;
         float* target = scaled + i * a.dim;
         for (int64_t d = 0; d < a.dim; ++d)
-          target[d] = simd::to_float(source[d]) * scale;
+          target[d] = simd::to_float(source[d]) * a.scale;
         q[i] = target;
         out[i] = a.out + row * a.out_stride + head * a.dim;
         to[i] = a.position + row + 1;
@@ -344,6 +376,23 @@ at::Tensor add_rms_norm(at::Tensor& residual_th, const at::Tensor& update_th,
   return out;
 }
 
+void norm_groups(at::Tensor& x_tn, int64_t begin, int64_t groups,
+                 const at::Tensor& weight, double epsilon) {
+  if (!on_cpu(x_tn) || !x_tn.is_contiguous())
+    return norm_groups_reference(x_tn, begin, groups, weight, epsilon);
+  for_type(x_tn, [&](auto type) {
+    using T = decltype(type);
+    auto* x = x_tn.data_ptr<T>() + begin;
+    const auto* w = weight.const_data_ptr<float>();
+    at::parallel_for(0, x_tn.size(0), rows_per_task(groups * weight.size(0)),
+                     [&](int64_t b, int64_t e) {
+                       simd::run<norm_group_rows>(
+                           x, x_tn.size(1), groups, weight.size(0), w,
+                           static_cast<float>(epsilon), b, e);
+                     });
+  });
+}
+
 at::Tensor silu_multiply(const at::Tensor& gate_up_t2i) {
   if (!on_cpu(gate_up_t2i)) return silu_multiply_reference(gate_up_t2i);
   const auto in = gate_up_t2i.contiguous();
@@ -387,8 +436,10 @@ void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
                                       kv_heads);
   const auto width = qkv_tn.size(1);
   const auto dim = width / (heads + 2 * kv_heads);
-  const auto* cos = rotary.cos_pd.const_data_ptr<float>();
-  const auto* sin = rotary.sin_pd.const_data_ptr<float>();
+  const bool rotates = rotary.cos_pd.defined();
+  const auto half = rotates ? rotary.cos_pd.size(1) : 0;
+  const auto* cos = rotates ? rotary.cos_pd.const_data_ptr<float>() : nullptr;
+  const auto* sin = rotates ? rotary.sin_pd.const_data_ptr<float>() : nullptr;
   for_type(qkv_tn, [&](auto type) {
     using T = decltype(type);
     auto* rows = qkv_tn.data_ptr<T>();
@@ -402,8 +453,8 @@ void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
               const auto position = span.position + (t - span.begin);
               const auto& at = span.sequence->own(position);
               const auto offset = layer * kv_heads * dim * kv_page::tokens;
-              rotate_token(rows + t * width, cos + position * (dim / 2),
-                           sin + position * (dim / 2),
+              rotate_token(rows + t * width, cos + position * half,
+                           sin + position * half, half,
                            static_cast<T*>(at.page->keys) + offset,
                            static_cast<T*>(at.page->values) + offset, heads,
                            kv_heads, dim, position - at.first);
@@ -415,9 +466,11 @@ void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
 
 at::Tensor attend(const at::Tensor& qkv_tn,
                   std::span<const attention_span> spans, int64_t layer,
-                  int64_t heads, int64_t kv_heads, int64_t window) {
+                  int64_t heads, int64_t kv_heads, int64_t window,
+                  double scale) {
   if (!on_cpu(qkv_tn) || !qkv_tn.is_contiguous())
-    return attend_reference(qkv_tn, spans, layer, heads, kv_heads, window);
+    return attend_reference(qkv_tn, spans, layer, heads, kv_heads, window,
+                            scale);
   const auto width = qkv_tn.size(1);
   const auto dim = width / (heads + 2 * kv_heads);
   const auto group = heads / kv_heads;
@@ -474,6 +527,7 @@ at::Tensor attend(const at::Tensor& qkv_tn,
                 .position = span->position + (begin - span->begin),
                 .window = window,
                 .dim = dim,
+                .scale = static_cast<float>(scale),
                 .segments = segments.data(),
                 .segment_count = static_cast<int>(segments.size()),
                 .scratch = scratch.data(),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/kv_cache.hpp"
+#include "model/model_config.hpp"
 
 /// What runs between the linear maps of a step, fused. On the CPU these are
 /// loops of our own over float32 or bfloat16 rows; on other devices the same
@@ -27,6 +28,24 @@ at::Tensor add_rms_norm_reference(at::Tensor& residual_th,
                                   const at::Tensor& weight_h, double epsilon,
                                   at::ScalarType out);
 
+/// The same with a layer norm.
+at::Tensor add_layer_norm(at::Tensor& residual_th, const at::Tensor& update_th,
+                          const at::Tensor& weight_h, const at::Tensor& bias_h,
+                          double epsilon, at::ScalarType out);
+
+/// Of x_tn the columns [begin, begin + groups · width), in groups of width,
+/// each RMS-normalised and scaled by `weight` (float32 [width]), in place.
+void norm_groups(at::Tensor& x_tn, std::int64_t begin, std::int64_t groups,
+                 const at::Tensor& weight, double epsilon);
+void norm_groups_reference(at::Tensor& x_tn, std::int64_t begin,
+                           std::int64_t groups, const at::Tensor& weight,
+                           double epsilon);
+
+/// silu, gelu or its approximation by tanh, of each entry.
+at::Tensor activate(const at::Tensor& x, activation_kind kind);
+/// activation(gate) ⊙ up of gate_up_t2i = [gate | up] → [T, I].
+at::Tensor gated(const at::Tensor& gate_up_t2i, activation_kind kind);
+
 /// silu(gate) ⊙ up of gate_up_t2i = [gate | up] → [T, I].
 at::Tensor silu_multiply(const at::Tensor& gate_up_t2i);
 at::Tensor silu_multiply_reference(const at::Tensor& gate_up_t2i);
@@ -40,7 +59,8 @@ void scale_rows_reference(at::Tensor& p_tr, const at::Tensor& d_gr,
                           const at::Tensor& shift_r,
                           std::span<const std::int32_t> row);
 
-/// Rotary tables: float32 [positions, D/2].
+/// Rotary tables: float32 [positions, R/2], of the first R entries of a head.
+/// Undefined: nothing is rotated.
 struct rotary_table {
   at::Tensor cos_pd, sin_pd;
 };
@@ -63,15 +83,17 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
                                 const rotary_table& rotary, std::int64_t layer,
                                 std::int64_t heads, std::int64_t kv_heads);
 
-/// Causal attention of every span over its sequence up to its own position; `window` > 0 hides keys further back than that.
+/// Causal attention of every span over its sequence up to its own position;
+/// `window` > 0 hides keys further back than that. `scale`: of q · k.
 /// Returns [T, Q] of qkv's type.
 at::Tensor attend(const at::Tensor& qkv_tn,
                   std::span<const attention_span> spans, std::int64_t layer,
                   std::int64_t heads, std::int64_t kv_heads,
-                  std::int64_t window);
+                  std::int64_t window, double scale);
 at::Tensor attend_reference(const at::Tensor& qkv_tn,
                             std::span<const attention_span> spans,
                             std::int64_t layer, std::int64_t heads,
-                            std::int64_t kv_heads, std::int64_t window);
+                            std::int64_t kv_heads, std::int64_t window,
+                            double scale);
 
 }  // namespace t2::kernels

@@ -9,15 +9,18 @@ namespace {
 
 using std::int64_t;
 
-/// x [T, heads, D] rotated by the angles of its positions.
+/// x [T, heads, D], its first entries rotated by the angles of its positions.
 at::Tensor rotate(const at::Tensor& x_thd, const at::Tensor& cos_td,
                   const at::Tensor& sin_td) {
-  const auto halves = x_thd.to(at::kFloat).chunk(2, 2);
+  const auto dims = 2 * cos_td.size(1);
+  const auto halves = x_thd.narrow(2, 0, dims).to(at::kFloat).chunk(2, 2);
   const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
-  return at::cat({halves[0] * cos - halves[1] * sin,
-                  halves[1] * cos + halves[0] * sin},
-                 2)
-      .to(x_thd.scalar_type());
+  const auto turned = at::cat({halves[0] * cos - halves[1] * sin,
+                               halves[1] * cos + halves[0] * sin},
+                              2)
+                          .to(x_thd.scalar_type());
+  if (dims == x_thd.size(2)) return turned;
+  return at::cat({turned, x_thd.narrow(2, dims, x_thd.size(2) - dims)}, 2);
 }
 
 /// Keys [K heads, D, n] and values [K heads, n, D] of positions [0, n).
@@ -43,6 +46,39 @@ at::Tensor add_rms_norm_reference(at::Tensor& residual_th,
   if (update_th.defined()) residual_th.add_(update_th.to(at::kFloat));
   const auto mean = residual_th.square().mean(1, true);
   return (residual_th * at::rsqrt(mean + epsilon) * weight_h).to(out);
+}
+
+at::Tensor add_layer_norm(at::Tensor& residual_th, const at::Tensor& update_th,
+                          const at::Tensor& weight_h, const at::Tensor& bias_h,
+                          double epsilon, at::ScalarType out) {
+  if (update_th.defined()) residual_th.add_(update_th.to(at::kFloat));
+  return at::layer_norm(residual_th, {residual_th.size(1)}, weight_h, bias_h,
+                        epsilon)
+      .to(out);
+}
+
+void norm_groups_reference(at::Tensor& x_tn, int64_t begin, int64_t groups,
+                           const at::Tensor& weight, double epsilon) {
+  const auto width = weight.size(0);
+  auto part = x_tn.narrow(1, begin, groups * width)
+                  .unflatten(1, std::vector<int64_t>{groups, width});
+  const auto x = part.to(at::kFloat);
+  const auto mean = x.square().mean(2, true);
+  part.copy_(x * at::rsqrt(mean + epsilon) * weight);
+}
+
+at::Tensor activate(const at::Tensor& x, activation_kind kind) {
+  const auto wide = x.to(at::kFloat);
+  return (kind == activation_kind::silu   ? at::silu(wide)
+          : kind == activation_kind::gelu ? at::gelu(wide)
+                                          : at::gelu(wide, "tanh"))
+      .to(x.scalar_type());
+}
+
+at::Tensor gated(const at::Tensor& gate_up_t2i, activation_kind kind) {
+  if (kind == activation_kind::silu) return silu_multiply(gate_up_t2i);
+  const auto halves = gate_up_t2i.to(at::kFloat).chunk(2, 1);
+  return (activate(halves[0], kind) * halves[1]).to(gate_up_t2i.scalar_type());
 }
 
 at::Tensor silu_multiply_reference(const at::Tensor& gate_up_t2i) {
@@ -73,12 +109,15 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
     const auto count = span.end - span.begin;
     auto rows = qkv_tn.narrow(0, span.begin, count)
                     .view({count, heads + 2 * kv_heads, dim});
-    const auto cos = rotary.cos_pd.narrow(0, span.position, count);
-    const auto sin = rotary.sin_pd.narrow(0, span.position, count);
+    const auto turned = [&](const at::Tensor& x) {
+      if (!rotary.cos_pd.defined()) return x;
+      return rotate(x, rotary.cos_pd.narrow(0, span.position, count),
+                    rotary.sin_pd.narrow(0, span.position, count));
+    };
     auto q = rows.narrow(1, 0, heads);
-    q.copy_(rotate(q, cos, sin));
+    if (rotary.cos_pd.defined()) q.copy_(turned(q));
     const auto k_kdt =
-        rotate(rows.narrow(1, heads, kv_heads), cos, sin).permute({1, 2, 0});
+        turned(rows.narrow(1, heads, kv_heads)).permute({1, 2, 0});
     const auto v_ktd =
         rows.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1);
     for (int64_t t = 0; t < count;) {
@@ -97,7 +136,7 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
 at::Tensor attend_reference(const at::Tensor& qkv_tn,
                             std::span<const attention_span> spans,
                             int64_t layer, int64_t heads, int64_t kv_heads,
-                            int64_t window) {
+                            int64_t window, double scale) {
   const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
   auto out = at::empty({qkv_tn.size(0), heads * dim}, qkv_tn.options());
   for (const auto& span : spans) {
@@ -111,7 +150,7 @@ at::Tensor attend_reference(const at::Tensor& qkv_tn,
                        .view({count, heads, dim})
                        .transpose(0, 1)
                        .to(at::kFloat);
-    auto scores = at::matmul(q, keys) / std::sqrt(static_cast<double>(dim));
+    auto scores = at::matmul(q, keys) * scale;
     const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
     const auto row = at::arange(span.position, end, options).unsqueeze(1);
     const auto column = at::arange(end, options).unsqueeze(0);

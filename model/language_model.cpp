@@ -60,6 +60,7 @@ result<std::shared_ptr<language_model>> language_model::load(
   if (!config) return config.error();
   auto weights = checkpoint::open(options.folder);
   if (!weights) return weights.error();
+  weights = weights->named_for(*config);
   if (auto tied = check_tied_head(*config, *weights); !tied)
     return tied.error();
   auto model = std::shared_ptr<language_model>(

@@ -1,6 +1,7 @@
 #include "model/model_config.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -50,19 +51,65 @@ void read_special_tokens(config_reader& reader, model_config& config) {
   if (!bos.empty() && !config.bos_token) config.bos_token = bos.front();
 }
 
+/// What differs from Llama's block.
+nlohmann::json block_json(const block_spec& b) {
+  const block_spec usual;
+  nlohmann::json json = nlohmann::json::object();
+  if (b.norm != usual.norm) json["norm"] = "layer";
+  if (b.norm_plus_one) json["norm_plus_one"] = true;
+  if (!b.norm_before) json["norm_before"] = false;
+  if (b.norm_behind) json["norm_behind"] = true;
+  if (b.heads != usual.heads)
+    json["head_norm"] = b.heads == head_norm::each ? "each" : "whole";
+  if (b.activation != usual.activation)
+    json["activation"] =
+        b.activation == activation_kind::gelu ? "gelu" : "gelu_tanh";
+  if (!b.gated) json["gated"] = false;
+  if (b.parallel) json["parallel"] = true;
+  if (b.learned_positions) json["learned_positions"] = true;
+  if (b.rotated_dims != usual.rotated_dims)
+    json["rotated_dims"] = b.rotated_dims;
+  if (b.attention_scale) json["attention_scale"] = *b.attention_scale;
+  if (b.embedding_scale != 1) json["embedding_scale"] = b.embedding_scale;
+  return json;
+}
+
 }  // namespace
 
 std::int64_t model_config::parameters() const {
   const auto query = heads * head_dim, key = kv_heads * head_dim;
-  auto layer = 2 * hidden                           // the two norms
-               + hidden * (query + 2 * key)         // q, k, v
-               + query * hidden                     // o
-               + 3 * hidden * intermediate;         // gate, up, down
+  const auto norm = block.norm == norm_kind::layer ? 2 * hidden : hidden;
+  const std::int64_t inputs = block.gated ? 2 : 1;    // gate, up
+  auto layer = hidden * (query + 2 * key)             // q, k, v
+               + query * hidden                       // o
+               + (inputs + 1) * hidden * intermediate;
+  if (block.norm_before) layer += 2 * norm;
+  if (block.norm_behind) layer += 2 * norm;
+  if (block.heads == head_norm::each) layer += 2 * head_dim;
+  if (block.heads == head_norm::whole) layer += query + key;
   if (query_key_value_bias) layer += query + 2 * key;
   if (output_bias) layer += hidden;
-  if (mlp_bias) layer += 2 * intermediate + hidden;
-  const auto embeddings = (tied_embeddings ? 1 : 2) * vocabulary * hidden;
-  return layers * layer + embeddings + hidden;
+  if (mlp_bias) layer += inputs * intermediate + hidden;
+  auto embeddings = (tied_embeddings ? 1 : 2) * vocabulary * hidden;
+  if (block.learned_positions) embeddings += max_positions * hidden;
+  return layers * layer + embeddings + norm;
+}
+
+layer_attention model_config::attention(std::int64_t layer) const {
+  const auto l = static_cast<std::size_t>(layer);
+  const bool windowed =
+      sliding_window && (windowed_layers.empty() || windowed_layers[l]);
+  const bool rotated = !block.learned_positions &&
+                       (rotated_layers.empty() || rotated_layers[l]);
+  return {.window = windowed ? *sliding_window : 0,
+          .rotary = !rotated                          ? -1
+                    : windowed && windowed_rope_theta ? 1
+                                                      : 0};
+}
+
+double model_config::attention_scale() const {
+  return block.attention_scale.value_or(
+      1.f / std::sqrt(static_cast<float>(head_dim)));
 }
 
 std::string model_config::canonical_json() const {
@@ -97,6 +144,11 @@ std::string model_config::canonical_json() const {
         {"original_max_positions", rope_scaling->original_max_positions},
     };
   if (sliding_window) json["sliding_window"] = *sliding_window;
+  if (rope_factor != 1) json["rope_factor"] = rope_factor;
+  if (!windowed_layers.empty()) json["windowed_layers"] = windowed_layers;
+  if (windowed_rope_theta) json["windowed_rope_theta"] = *windowed_rope_theta;
+  if (!rotated_layers.empty()) json["rotated_layers"] = rotated_layers;
+  if (block != block_spec{}) json["block"] = block_json(block);
   return json.dump();
 }
 

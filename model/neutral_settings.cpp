@@ -1,5 +1,6 @@
 #include "model/neutral_settings.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string_view>
@@ -82,13 +83,19 @@ void expect(config_reader& json, std::string_view key, bool wanted) {
 
 }  // namespace
 
-void refuse_other_numbers(config_reader& json, const model_config& config) {
+void refuse_other_numbers(config_reader& json, const model_config& config,
+                          std::span<const std::string_view> own) {
+  const auto is_own = [&](std::string_view key) {
+    return std::ranges::find(own, key) != own.end();
+  };
   for (const auto key : none)
     if (json.has(key))
       json.refuse(key, "none (t2 does not compute it)", json.found(key));
-  for (const auto key : off) expect(json, key, false);
+  for (const auto key : off)
+    if (!is_own(key)) expect(json, key, false);
   for (const auto key : on) expect(json, key, true);
-  for (const auto key : one) expect(json, key, 1.0);
+  for (const auto key : one)
+    if (!is_own(key)) expect(json, key, 1.0);
   for (const auto key : at_most_one)
     if (const auto* value = json.value(key);
         value && !is_near(*value, 0) && !is_near(*value, 1))
@@ -96,7 +103,8 @@ void refuse_other_numbers(config_reader& json, const model_config& config) {
                   json.found(key));
   const auto head_dim = static_cast<double>(config.head_dim);
   expect(json, "attention_multiplier", 1 / std::sqrt(head_dim));
-  expect(json, "query_pre_attn_scalar", head_dim);
+  if (!is_own("query_pre_attn_scalar"))
+    expect(json, "query_pre_attn_scalar", head_dim);
   expect(json, "rotary_dim", head_dim);
   expect(json, "dim_model_base", static_cast<double>(config.hidden));
   expect(json, "scale_depth",
@@ -104,7 +112,8 @@ void refuse_other_numbers(config_reader& json, const model_config& config) {
   if (const auto* pruned = json.value("pruned_heads");
       pruned && !pruned->empty())
     json.refuse("pruned_heads", "none", json.found("pruned_heads"));
-  if (const auto* layers = json.value("no_rope_layers"))
+  if (const auto* layers = json.value("no_rope_layers");
+      layers && !is_own("no_rope_layers"))
     for (const auto& rotated : *layers)
       if (rotated != 1)
         json.refuse("no_rope_layers", "1 for every layer",

@@ -31,8 +31,9 @@ std::vector<svf_linear> copies_of(std::size_t which, const svf_layout& layout,
   std::vector<svd_factors> factors;
   double bytes = 0;
   for (int k = kinds[which].first; k < kinds[which].second; ++k) {
-    const auto& p = layout.projections()[static_cast<std::size_t>(
-        layout.find(0, static_cast<projection_kind>(k)))];
+    const auto place = layout.find(0, static_cast<projection_kind>(k));
+    if (place < 0) continue;
+    const auto& p = layout.projections()[static_cast<std::size_t>(place)];
     const auto small = [](std::vector<std::int64_t> shape) {
       return at::rand(shape, at::kFloat) * 0.02 - 0.01;
     };
@@ -131,7 +132,8 @@ plan_costs plan_costs::load_or_measure(const std::filesystem::path& folder,
   what << "1 " << processor() << ' ' << at::get_num_threads() << ' '
        << device.str() << ' ' << c10::toString(dtype) << ' ' << config.layers
        << ' ' << config.hidden << ' ' << config.intermediate << ' '
-       << config.heads << ' ' << config.kv_heads << ' ' << config.head_dim;
+       << config.heads << ' ' << config.kv_heads << ' ' << config.head_dim
+       << (config.block.gated ? "" : " ungated");
   const auto file =
       folder / ("plan-costs-" + sha256_hex(what.str()).substr(0, 16) + ".json");
   if (std::ifstream in(file); in) {

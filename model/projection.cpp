@@ -59,12 +59,15 @@ result<svf_targets> parse_svf_targets(std::string_view text) {
 
 svf_layout::svf_layout(const model_config& config, svf_targets targets)
     : targets_(targets), offsets_{0} {
+  const auto has = [&](projection_kind kind) {
+    return in_targets(kind, targets) &&
+           (kind != projection_kind::gate || config.block.gated);
+  };
   for (const auto& [kind, name] : kind_names)
-    place_[static_cast<std::size_t>(kind)] =
-        in_targets(kind, targets) ? per_layer_++ : -1;
+    place_[static_cast<std::size_t>(kind)] = has(kind) ? per_layer_++ : -1;
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     for (const auto& [kind, name] : kind_names) {
-      if (!in_targets(kind, targets)) continue;
+      if (!has(kind)) continue;
       const auto [out, in] = shape_of(config, kind);
       projections_.push_back({layer, kind,
                               "model.layers." + std::to_string(layer) + "." +

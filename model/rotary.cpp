@@ -25,17 +25,23 @@ double scaled(double frequency, const llama3_rope_scaling& s) {
 }  // namespace
 
 kernels::rotary_table make_rotary_table(const model_config& config,
-                                        std::int64_t positions) {
-  const auto half = config.head_dim / 2;
+                                        std::int64_t positions, int which) {
+  const auto half = config.rotated_dims() / 2;
+  const auto theta =
+      which == 0 ? config.rope_theta : *config.windowed_rope_theta;
   auto cos = at::empty({positions, half}, at::kFloat);
   auto sin = at::empty({positions, half}, at::kFloat);
   auto* c = cos.data_ptr<float>();
   auto* s = sin.data_ptr<float>();
   for (std::int64_t i = 0; i < half; ++i) {
     double frequency =
-        1 / std::pow(config.rope_theta, static_cast<double>(2 * i) /
-                                            static_cast<double>(2 * half));
-    if (config.rope_scaling) frequency = scaled(frequency, *config.rope_scaling);
+        1 / std::pow(theta, static_cast<double>(2 * i) /
+                                static_cast<double>(2 * half));
+    if (which == 0) {
+      frequency /= config.rope_factor;
+      if (config.rope_scaling)
+        frequency = scaled(frequency, *config.rope_scaling);
+    }
     // The angle is a float32 product there: at position 100,000 the choice
     // shows in the logits.
     const auto f = static_cast<float>(frequency);

@@ -6,8 +6,9 @@
 namespace t2 {
 
 /// Cosines and sines of positions [0, positions), in float32 as transformers
-/// computes them, with Llama 3's scaling where the config has it.
+/// computes them, [positions, rotated dims / 2]. `which`: 0 with the config's
+/// base and scaling, 1 with the windowed layers' base.
 kernels::rotary_table make_rotary_table(const model_config& config,
-                                        std::int64_t positions);
+                                        std::int64_t positions, int which = 0);
 
 }  // namespace t2

@@ -25,10 +25,6 @@ trainer_model::trainer_model(std::shared_ptr<language_model> model,
   const c10::InferenceMode off{false};
   auto& net = model_->network();
   head_vh_ = net.head().to(net.device()).to(net.dtype());
-  rest_.embedding_vh = net.embedding();
-  for (std::int64_t l = 0; l < net.config().layers; ++l)
-    for (const int which : {0, 1}) rest_.norms_h.push_back(net.norm(l, which));
-  rest_.final_norm_h = net.final_norm();
 }
 
 trainer_model::~trainer_model() = default;
@@ -36,9 +32,9 @@ trainer_model::~trainer_model() = default;
 answer_loss trainer_model::run_graph(const packed_rows& batch, bool with_base,
                                      bool with_gradient) {
   auto& net = model_->network();
+  const auto rotary = net.rotary_tables(batch.ids_bl.size(1));
   const auto hidden = [&](const trainable_linears& linears) {
-    return hidden_states(net.config(), rest_,
-                         net.rotary(batch.ids_bl.size(1)), linears,
+    return hidden_states(net.config(), net.weights(), rotary, linears,
                          net.dtype(), batch.ids_bl)
         .index_select(0, batch.place_a);
   };

@@ -70,7 +70,6 @@ class trainer_model {
   kl_direction direction_;
   bool forced_graph_ = false;
   fused_pass fused_;
-  graph_weights rest_;
   at::Tensor head_vh_;
 };
 

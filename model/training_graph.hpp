@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "model/decoder_block.hpp"
 #include "model/kernels.hpp"
 #include "model/model_config.hpp"
 #include "model/projection.hpp"
@@ -27,20 +28,14 @@ class trainable_linears {
       const at::Tensor& x_bn) const;
 };
 
-/// The rest of the weights; any of them may require a gradient.
-struct graph_weights {
-  at::Tensor embedding_vh;
-  std::vector<at::Tensor> norms_h;  // float32, two a layer: attention's, MLP's
-  at::Tensor final_norm_h;          // float32
-};
-
-/// The decoder of the Llama family as autograd records it, over right-padded
+/// The decoder as autograd records it, over right-padded
 /// rows: ids int64 [rows, L] to hidden states after the last norm
 /// [rows × L, H] in `dtype`. The residual stream is float32, as in
-/// transformer. `rotary` holds at least L positions.
+/// transformer. `rotary`: the tables that the layers name, of at least L
+/// positions.
 at::Tensor hidden_states(const model_config& config,
-                         const graph_weights& weights,
-                         const kernels::rotary_table& rotary,
+                         const decoder_weights& weights,
+                         std::span<const kernels::rotary_table> rotary,
                          const trainable_linears& linears,
                          c10::ScalarType dtype, const at::Tensor& ids_bl);
 

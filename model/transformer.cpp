@@ -14,7 +14,7 @@ namespace {
 // The projections that read the same input, as ranges of projection_kind.
 constexpr std::array<std::pair<int, int>, linears_per_layer> shared_input{
     {{0, 3}, {3, 4}, {4, 6}, {6, 7}}};
-enum : std::size_t { query_key_value, attention_output, gate_up, down };
+enum : std::size_t { query_key_value, attention_out, gate_up, down };
 
 struct loader {
   const checkpoint& weights;
@@ -52,7 +52,7 @@ transformer::transformer(const model_config& config, const checkpoint& weights,
                          const svd_cache& svd, c10::ScalarType dtype,
                          c10::Device device)
     : config_(config),
-      weights_(weights),
+      checkpoint_(weights),
       svd_(svd),
       dtype_(dtype),
       device_(device),
@@ -64,28 +64,57 @@ result<std::unique_ptr<transformer>> transformer::load(
   auto model = std::unique_ptr<transformer>(
       new transformer{config, weights, svd, dtype, device});
   loader load{weights, {}};
+  const auto& block = config.block;
   const auto hidden = config.hidden;
-  const auto as_norm = [&](const at::Tensor& w) {
-    return w.defined() ? w.to(device).to(at::kFloat).contiguous() : w;
+  const auto norm = [&](const std::string& name, std::int64_t width) {
+    const auto ready = [&](at::Tensor w) {
+      return w.defined() ? w.to(device).to(at::kFloat).contiguous() : w;
+    };
+    norm_weights out{.weight = ready(load(name + ".weight", {width}))};
+    if (block.norm_plus_one && out.weight.defined())
+      out.weight = out.weight + 1;
+    if (block.norm == norm_kind::layer)
+      out.bias = ready(load(name + ".bias", {width}));
+    return out;
   };
-  model->embedding_vh_ =
+  auto& rest = model->rest_;
+  rest.embedding_vh =
       load("model.embed_tokens.weight", {config.vocabulary, hidden});
+  if (block.learned_positions)
+    rest.positions_ph =
+        load("model.embed_positions.weight", {config.max_positions, hidden});
   model->head_vh_ = config.tied_embeddings
-                        ? model->embedding_vh_
+                        ? rest.embedding_vh
                         : load("lm_head.weight", {config.vocabulary, hidden});
-  model->final_norm_h_ = as_norm(load("model.norm.weight", {hidden}));
+  rest.final_norm = norm("model.norm", hidden);
   const svf_layout layout{config, svf_targets::all};
   for (std::int64_t l = 0; l < config.layers; ++l) {
     const auto prefix = "model.layers." + std::to_string(l) + ".";
-    for (const char* name : {"input_layernorm", "post_attention_layernorm"})
-      model->norms_h_.push_back(
-          as_norm(load(prefix + name + ".weight", {hidden})));
+    auto& norms = rest.layers.emplace_back();
+    if (block.norm_before) {
+      norms.attention = norm(prefix + "input_layernorm", hidden);
+      norms.mlp = norm(prefix + "post_attention_layernorm", hidden);
+    }
+    if (block.norm_behind) {
+      norms.attention_output = norm(prefix + "self_attn.output_norm", hidden);
+      norms.mlp_output = norm(prefix + "mlp.output_norm", hidden);
+    }
+    if (block.heads != head_norm::none) {
+      const bool each = block.heads == head_norm::each;
+      norms.query = norm(prefix + "self_attn.q_norm",
+                         each ? config.head_dim
+                              : config.heads * config.head_dim);
+      norms.key = norm(prefix + "self_attn.k_norm",
+                       each ? config.head_dim
+                            : config.kv_heads * config.head_dim);
+    }
     for (const auto& [first, last] : shared_input) {
       std::vector<svf_linear::part> parts;
       for (int k = first; k < last; ++k) {
         const auto kind = static_cast<projection_kind>(k);
-        const auto& p = layout.projections()[static_cast<std::size_t>(
-            layout.find(l, kind))];
+        const auto place = layout.find(l, kind);
+        if (place < 0) continue;
+        const auto& p = layout.projections()[static_cast<std::size_t>(place)];
         const bool bias = kind < projection_kind::output
                               ? config.query_key_value_bias
                           : kind == projection_kind::output ? config.output_bias
@@ -101,31 +130,41 @@ result<std::unique_ptr<transformer>> transformer::load(
     }
   }
   if (load.failure) return *load.failure;
-  if (!device.is_cpu()) model->embedding_vh_ = model->embedding_vh_.to(device);
+  if (!device.is_cpu()) {
+    rest.embedding_vh = rest.embedding_vh.to(device);
+    if (rest.positions_ph.defined())
+      rest.positions_ph = rest.positions_ph.to(device);
+  }
   model->head_ = linear_weight{model->head_vh_.to(device).to(dtype)};
   return model;
 }
 
-const at::Tensor& transformer::norm(std::int64_t layer, int which) const {
-  return norms_h_[static_cast<std::size_t>(2 * layer + which)];
-}
-
-const kernels::rotary_table& transformer::rotary(std::int64_t positions) {
-  if (!rotary_.cos_pd.defined() || rotary_.cos_pd.size(0) < positions) {
+const kernels::rotary_table& transformer::rotary(std::int64_t layer,
+                                                 std::int64_t positions) {
+  const int which = config_.attention(layer).rotary;
+  if (which < 0) return no_rotary_;
+  auto& table = rotary_[static_cast<std::size_t>(which)];
+  if (!table.cos_pd.defined() || table.cos_pd.size(0) < positions) {
     // Training differentiates through products with the table.
     const c10::InferenceMode off{false};
     std::int64_t size = 256;
     while (size < positions) size *= 2;
-    auto table = make_rotary_table(config_, size);
-    rotary_ = {table.cos_pd.to(device_), table.sin_pd.to(device_)};
+    const auto made = make_rotary_table(config_, size, which);
+    table = {made.cos_pd.to(device_), made.sin_pd.to(device_)};
   }
+  return table;
+}
+
+std::span<const kernels::rotary_table> transformer::rotary_tables(
+    std::int64_t positions) {
+  for (std::int64_t l = 0; l < config_.layers; ++l) rotary(l, positions);
   return rotary_;
 }
 
 result<void> transformer::load_factors(const svf_layout& layout) {
   const c10::InferenceMode off{false};
   for (const auto& p : layout.projections()) {
-    auto loaded = linears_[linear_of(p.layer, p.kind)].load_factors(svd_, weights_);
+    auto loaded = linears_[linear_of(p.layer, p.kind)].load_factors(svd_, checkpoint_);
     if (!loaded) return loaded;
   }
   return {};
@@ -294,6 +333,95 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
                                   c.thin ? &thin_[i] : nullptr);
 }
 
+/// A block over a step: fused loops between the linear maps, keys and values
+/// in the spans' caches.
+struct transformer::step_operations : block_operations {
+  step_operations(transformer& of, const packed_step& packed,
+                  const step_context& context_, std::int64_t positions_)
+      : net(of), step(packed), context(context_), positions(positions_) {}
+
+  at::Tensor add_norm(at::Tensor& residual_th, const at::Tensor& update_th,
+                      const norm_weights& norm) override {
+    const auto epsilon = net.config_.norm_epsilon;
+    if (!norm.weight.defined()) {
+      if (update_th.defined()) residual_th.add_(update_th);
+      return residual_th.to(net.dtype_);
+    }
+    return norm.bias.defined()
+               ? kernels::add_layer_norm(residual_th, update_th, norm.weight,
+                                         norm.bias, epsilon, net.dtype_)
+               : kernels::add_rms_norm(residual_th, update_th, norm.weight,
+                                       epsilon, net.dtype_);
+  }
+
+  at::Tensor norm(const at::Tensor& x_th, const norm_weights& norm) override {
+    auto out = x_th.contiguous();
+    kernels::norm_groups(out, 0, 1, norm.weight, net.config_.norm_epsilon);
+    return out;
+  }
+
+  at::Tensor attend(std::int64_t layer, const at::Tensor& x_th) override {
+    const auto& c = net.config_;
+    auto qkv_tn = net.apply(at(layer, query_key_value), x_th, context);
+    const auto& norms = net.rest_.layers[static_cast<std::size_t>(layer)];
+    if (norms.query.weight.defined()) {
+      const auto query = c.heads * c.head_dim, key = c.kv_heads * c.head_dim;
+      const auto groups = [](std::int64_t width, const at::Tensor& weight) {
+        return width / weight.size(0);
+      };
+      if (!qkv_tn.is_contiguous()) qkv_tn = qkv_tn.contiguous();
+      kernels::norm_groups(qkv_tn, 0, groups(query, norms.query.weight),
+                           norms.query.weight, c.norm_epsilon);
+      kernels::norm_groups(qkv_tn, query, groups(key, norms.key.weight),
+                           norms.key.weight, c.norm_epsilon);
+    }
+    kernels::rotate_and_store(qkv_tn, step.spans, net.rotary(layer, positions),
+                              layer, c.heads, c.kv_heads);
+    return kernels::attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
+                           c.attention(layer).window, c.attention_scale());
+  }
+
+  at::Tensor attention_output(std::int64_t layer,
+                              const at::Tensor& x_tq) override {
+    return net.apply(at(layer, attention_out), x_tq, context);
+  }
+
+  at::Tensor mlp(std::int64_t layer, const at::Tensor& x_th) override {
+    const auto& block = net.config_.block;
+    const auto in = net.apply(at(layer, gate_up), x_th, context);
+    return net.apply(at(layer, down),
+                     block.gated ? kernels::gated(in, block.activation)
+                                 : kernels::activate(in, block.activation),
+                     context);
+  }
+
+  static std::size_t at(std::int64_t layer, std::size_t linear) {
+    return static_cast<std::size_t>(layer) * linears_per_layer + linear;
+  }
+
+  transformer& net;
+  const packed_step& step;
+  const step_context& context;
+  std::int64_t positions;
+};
+
+/// Rows of the tokens, and of their positions where those are learnt: float32.
+at::Tensor transformer::embed(const packed_step& step) const {
+  auto x_th = rest_.embedding_vh.index_select(0, to_index(step.tokens, device_))
+                  .to(at::kFloat);
+  if (config_.block.embedding_scale != 1)
+    x_th.mul_(config_.block.embedding_scale);
+  if (rest_.positions_ph.defined()) {
+    std::vector<token_id> positions;
+    for (const auto& span : step.spans)
+      for (auto t = span.begin; t < span.end; ++t)
+        positions.push_back(
+            static_cast<token_id>(span.position + (t - span.begin)));
+    x_th.add_(rest_.positions_ph.index_select(0, to_index(positions, device_)));
+  }
+  return x_th;
+}
+
 result<at::Tensor> transformer::forward(const packed_step& step) {
   const c10::InferenceMode inference;
   std::vector<std::int64_t> counts;
@@ -316,39 +444,20 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   ++plan_steps_[static_cast<std::size_t>(*plan)];
   const step_context context{deltas, *plan, std::move(dense), step.weights,
                              thin};
-  const auto& rotary_tables = rotary(positions);
-  const auto window = config_.sliding_window.value_or(0);
-
-  auto x_th = embedding_vh_.index_select(0, to_index(step.tokens, device_))
-                  .to(at::kFloat);
-  at::Tensor update_th;
-  for (std::int64_t l = 0; l < config_.layers; ++l) {
-    const auto first = static_cast<std::size_t>(l) * linears_per_layer;
-    const auto normed_th = kernels::add_rms_norm(
-        x_th, update_th, norm(l, 0), config_.norm_epsilon, dtype_);
-    auto qkv_tn = apply(first + query_key_value, normed_th, context);
-    kernels::rotate_and_store(qkv_tn, step.spans, rotary_tables, l,
-                              config_.heads, config_.kv_heads);
-    const auto attended_tq = kernels::attend(
-        qkv_tn, step.spans, l, config_.heads, config_.kv_heads, window);
-    update_th = apply(first + attention_output, attended_tq, context);
-    const auto mlp_in_th = kernels::add_rms_norm(
-        x_th, update_th, norm(l, 1), config_.norm_epsilon, dtype_);
-    const auto gated_ti = kernels::silu_multiply(
-        apply(first + gate_up, mlp_in_th, context));
-    update_th = apply(first + down, gated_ti, context);
-  }
+  step_operations operations{*this, step, context, positions};
+  residual_stream stream{.residual_th = embed(step)};
+  run_layers(config_, rest_, operations, stream);
   if (step.logit_rows.size() < step.tokens.size()) {
     std::vector<std::int64_t> rows = step.logit_rows;
     const auto index =
         at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},
                       at::kLong)
             .to(device_);
-    x_th = x_th.index_select(0, index);
-    update_th = update_th.index_select(0, index);
+    stream.residual_th = stream.residual_th.index_select(0, index);
+    stream.update_th = stream.update_th.index_select(0, index);
   }
-  return kernels::add_rms_norm(x_th, update_th, final_norm_h_,
-                               config_.norm_epsilon, dtype_);
+  return operations.add_norm(stream.residual_th, stream.update_th,
+                             rest_.final_norm);
 }
 
 at::Tensor transformer::logits(const at::Tensor& hidden_rh) const {

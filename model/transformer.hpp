@@ -10,6 +10,7 @@
 
 #include "config/result.hpp"
 #include "model/checkpoint.hpp"
+#include "model/decoder_block.hpp"
 #include "model/dense_copies.hpp"
 #include "model/kernels.hpp"
 #include "model/linear_plan.hpp"
@@ -35,7 +36,7 @@ struct packed_step {
   bool may_truncate = false;
 };
 
-/// The decoder of the Llama family over packed steps. Weights are immutable;
+/// A decoder over packed steps. Weights are immutable;
 /// factors, dense copies and the rotary table grow on use: one thread.
 class transformer {
  public:
@@ -79,11 +80,13 @@ class transformer {
 
   // What training needs of the base (svf_training.cpp).
   std::vector<svf_linear>& linears() { return linears_; }
-  const at::Tensor& embedding() const { return embedding_vh_; }
+  const decoder_weights& weights() const { return rest_; }
   const at::Tensor& head() const { return head_vh_; }
-  const at::Tensor& norm(std::int64_t layer, int which) const;
-  const at::Tensor& final_norm() const { return final_norm_h_; }
-  const kernels::rotary_table& rotary(std::int64_t positions);
+  /// The table of a layer, of at least so many positions.
+  const kernels::rotary_table& rotary(std::int64_t layer,
+                                      std::int64_t positions);
+  /// All that layers name.
+  std::span<const kernels::rotary_table> rotary_tables(std::int64_t positions);
 
   result<void> load_factors(const svf_layout& layout);
   /// Index of the linear that holds a projection.
@@ -92,7 +95,9 @@ class transformer {
  private:
   using copies = std::vector<std::shared_ptr<const dense_copies::weights>>;
   struct step_context;
+  struct step_operations;
   void use_thin(const step_deltas& deltas);
+  at::Tensor embed(const packed_step& step) const;
 
   transformer(const model_config& config, const checkpoint& weights,
               const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
@@ -105,7 +110,7 @@ class transformer {
                    const step_context& context) const;
 
   model_config config_;
-  checkpoint weights_;
+  checkpoint checkpoint_;
   svd_cache svd_;
   c10::ScalarType dtype_;
   c10::Device device_;
@@ -117,13 +122,12 @@ class transformer {
   std::vector<delta_ref> thin_of_;     // the mixtures that thin_ is made for
   std::vector<thin_factors> thin_;     // one for each linear that they adapt
 
-  at::Tensor embedding_vh_;  // as stored
+  decoder_weights rest_;     // the embeddings as stored
   at::Tensor head_vh_;       // as stored
   linear_weight head_;
-  at::Tensor final_norm_h_;
-  std::vector<at::Tensor> norms_h_;   // two for each layer, float32
   std::vector<svf_linear> linears_;   // four for each layer
-  kernels::rotary_table rotary_;
+  std::array<kernels::rotary_table, 2> rotary_;
+  const kernels::rotary_table no_rotary_;
 };
 
 }  // namespace t2

@@ -2,6 +2,7 @@
 #include "model/architecture.hpp"
 
 namespace t2 {
+namespace {
 
 /// Llama 2 and 3, and all that publish themselves as such (SmolLM2). The
 /// reference implementation has no window: a sliding_window that a converter
@@ -18,5 +19,9 @@ void read_llama(config_reader& json, model_config& config) {
     log(log_level::warn, json.file() + ": sliding_window: not used, as llama "
                                        "has no window");
 }
+
+}  // namespace
+
+extern const architecture family_llama{"llama", read_llama};
 
 }  // namespace t2

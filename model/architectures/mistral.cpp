@@ -1,6 +1,7 @@
 #include "model/architecture.hpp"
 
 namespace t2 {
+namespace {
 
 /// Mistral 7B and its kin. A config without `sliding_window` means 4096 to the
 /// reference implementation; null means none. It knows no biases and no
@@ -26,5 +27,9 @@ void read_mistral(config_reader& json, model_config& config) {
                     : "full_attention (sliding_window is null)",
                 json.found("layer_types"));
 }
+
+}  // namespace
+
+extern const architecture family_mistral{"mistral", read_mistral};
 
 }  // namespace t2

@@ -93,14 +93,15 @@ std::pair<double, at::Tensor> by_autograd(const model_config& config,
                                           const std::vector<document>& all) {
   const c10::AutoGradMode on{true};
   auto flat = parameter.detach().clone().requires_grad_(true);
-  graph_weights weights;
+  decoder_weights weights;
   weights.embedding_vh = layout.part(flat, 0);
   for (std::int64_t l = 0; l < config.layers; ++l) {
-    weights.norms_h.push_back(layout.part(flat, layout.layer(l)));
-    weights.norms_h.push_back(layout.part(flat, layout.layer(l) + 5));
+    auto& norms = weights.layers.emplace_back();
+    norms.attention.weight = layout.part(flat, layout.layer(l));
+    norms.mlp.weight = layout.part(flat, layout.layer(l) + 5);
   }
-  weights.final_norm_h = layout.part(flat, layout.final_norm());
-  const auto rotary = make_rotary_table(config, config.max_positions);
+  weights.final_norm.weight = layout.part(flat, layout.final_norm());
+  const std::array rotary{make_rotary_table(config, config.max_positions)};
   const full_weights linears{layout, flat};
   auto loss = at::zeros({}, at::kDouble);
   for (const auto& d : all) {

@@ -102,6 +102,16 @@ class golden
     return sum;
   }
 
+  /// j of a projection: its place in the record's list.
+  double place(const projection& where) const {
+    const auto& names = record_["projections"];
+    for (std::size_t j = 0; j < names.size(); ++j)
+      if (where.weight.ends_with(names[j].get<std::string>() + ".weight"))
+        return static_cast<double>(j);
+    ADD_FAILURE() << where.weight;
+    return 0;
+  }
+
   /// d of the record's z = 1 + 0.5 sin(0.37 i + layer + j).
   delta_ref delta_of(const json& record) {
     const auto targets = *parse_svf_targets(record["targets"].get<std::string>());
@@ -115,7 +125,7 @@ class golden
       const auto i = at::arange(where.rank(), at::kDouble);
       const auto z =
           1 + 0.5 * at::sin(0.37 * i + static_cast<double>(where.layer) +
-                            static_cast<double>(where.kind));
+                            place(where));
       const auto nu =
           record["norm"] == "nuclear" ? s.sum() / (s * z).sum() : at::ones({});
       d_n.narrow(0, layout->offset(p), where.rank()).copy_(s * (nu * z - 1));
@@ -222,7 +232,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::ValuesIn(test_devices()),
                      testing::Values("llama3-tiny", "llama-smol-tiny",
                                      "mistral-tiny", "mistral-swa-tiny",
-                                     "qwen2-tiny", "stories260k-hf")),
+                                     "qwen2-tiny", "stories260k-hf",
+                                     "qwen3-tiny", "gpt2-tiny", "olmo2-tiny",
+                                     "smollm3-tiny", "gemma3-tiny",
+                                     "phi3-tiny", "gpt-neox-tiny")),
     [](const auto& of) {
       std::string text =
           std::get<0>(of.param) + "_" + std::get<1>(of.param);

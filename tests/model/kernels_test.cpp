@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
 #include <tuple>
 
 #include "tests/model/test_device.hpp"
@@ -56,6 +58,41 @@ TEST_P(kernel, add_rms_norm_equals_its_composition) {
   }
 }
 
+TEST_P(kernel, norm_groups_equals_its_composition_and_leaves_the_rest) {
+  for (const std::int64_t width : {1, 16, 24, 100}) {
+    const auto weight = random({width}, at::kFloat);
+    for (const std::int64_t groups : {1, 3}) {
+      auto x = random({5, 7 + groups * width + 2}, type());
+      auto y = x.clone();
+      const auto before = x.clone();
+      kernels::norm_groups(x, 7, groups, weight, 1e-5);
+      kernels::norm_groups_reference(y, 7, groups, weight, 1e-5);
+      expect_close(x, y);
+      EXPECT_TRUE(at::equal(x.narrow(1, 0, 7), before.narrow(1, 0, 7)));
+      EXPECT_TRUE(at::equal(x.narrow(1, x.size(1) - 2, 2),
+                            before.narrow(1, x.size(1) - 2, 2)));
+    }
+  }
+}
+
+TEST_P(kernel, activations_are_what_they_are_called) {
+  const auto x = at::linspace(-6, 6, 64, at::kDouble).view({2, 32});
+  const auto given = x.to(device()).to(type());
+  const auto exact = given.to(at::kCPU).to(at::kDouble);
+  const auto normal = (1 + at::erf(exact / std::sqrt(2.0))) / 2;
+  const auto inner = std::sqrt(2 / M_PI) * (exact + 0.044715 * exact.pow(3));
+  using enum activation_kind;
+  const std::vector<std::pair<activation_kind, at::Tensor>> all{
+      {silu, exact / (1 + at::exp(-exact))},
+      {gelu, exact * normal},
+      {gelu_tanh, exact * (1 + at::tanh(inner)) / 2}};
+  for (const auto& [kind, right] : all) {
+    expect_close(kernels::activate(given, kind), right);
+    expect_close(kernels::gated(given, kind),
+                 right.narrow(1, 0, 16) * exact.narrow(1, 16, 16));
+  }
+}
+
 TEST_P(kernel, silu_multiply_equals_its_composition) {
   for (const std::int64_t width : {1, 16, 43, 1536}) {
     const auto x = random({5, 2 * width}, type()) * 20;
@@ -89,10 +126,17 @@ TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
   config.kv_heads = kv_heads;
   config.head_dim = dim;
   const auto angles = at::rand({200, dim / 2}, at::kFloat).to(device()) * 6;
-  const kernels::rotary_table rotary{angles.cos(), angles.sin()};
+  // All of a head is rotated, or a part of it, or nothing.
+  const auto table = [&](std::int64_t half) {
+    const auto some = angles.narrow(1, 0, half).contiguous();
+    return kernels::rotary_table{some.cos(), some.sin()};
+  };
+  const std::map<std::int64_t, kernels::rotary_table> tables{
+      {0, table(dim / 2)}, {1, table(dim / 4)}, {7, {}}, {40, table(dim / 2)}};
   const auto width = (heads + 2 * kv_heads) * dim;
 
-  for (const std::int64_t window : {0, 1, 7, 40}) {
+  for (const auto& [window, rotary] : tables) {
+    const double scale = window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(dim));
     // Two caches filled by the same steps, one through each implementation.
     struct side {
       kv_pool pool;
@@ -130,9 +174,9 @@ TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
         const auto queries = heads * dim;
         expect_close(qkv.narrow(1, 0, queries), copy.narrow(1, 0, queries));
         expect_close(
-            kernels::attend(qkv, fused, layer, heads, kv_heads, window),
+            kernels::attend(qkv, fused, layer, heads, kv_heads, window, scale),
             kernels::attend_reference(copy, plain, layer, heads, kv_heads,
-                                      window));
+                                      window, scale));
       }
   }
 }

@@ -21,15 +21,17 @@ TEST(memory_plan, knows_the_published_sizes) {
 
 TEST(memory_plan, counts_exactly_the_bytes_of_real_checkpoints) {
   for (const auto* name : {"llama-smol-tiny", "llama3-tiny", "mistral-tiny",
-                           "qwen2-tiny", "stories260k-hf"}) {
+                           "qwen2-tiny", "stories260k-hf", "qwen3-tiny",
+                           "olmo2-tiny", "smollm3-tiny", "gemma3-tiny",
+                           "phi3-tiny"}) {
     const auto folder = tests::assets() / name;
     const auto config = read_model_config(folder);
     const auto weights = checkpoint::open(folder);
     ASSERT_TRUE(config && weights) << name;
     std::int64_t bytes = 0;
     auto dtype = c10::ScalarType::Undefined;
-    for (const auto& tensor : weights->names()) {
-      const auto view = *weights->view(tensor);
+    for (const auto& tensor : weights->stored_names()) {
+      const auto& view = weights->stored(tensor);
       bytes += static_cast<std::int64_t>(view.bytes.size());
       dtype = view.dtype;
     }
