@@ -86,10 +86,21 @@ TEST(plan_costs, are_measured_once_for_a_machine_and_a_shape) {
     EXPECT_TRUE(std::isfinite(seconds) && seconds > 0);
   }
   EXPECT_EQ(get().to_json(), first.to_json());
-  // Another type is another measurement; a spoilt file is made anew.
-  std::filesystem::path file;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    file = entry.path();
+  const auto files = [&] {
+    std::vector<std::filesystem::path> out;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      out.push_back(entry.path());
+    return out;
+  };
+  const auto file = files().front();
+  // Another type is another measurement, and leaves the first alone.
+  const auto other = plan_costs::load_or_measure(
+      folder, model->config(), at::kBFloat16, model->device());
+  EXPECT_TRUE(other.measured());
+  EXPECT_EQ(files().size(), 2u);
+  EXPECT_NE(other.to_json(), first.to_json());
+  EXPECT_EQ(get().to_json(), first.to_json());
+  // A spoilt file is made anew.
   std::ofstream(file) << R"({"rows":[1],"maps":"none"})";
   EXPECT_TRUE(get().measured());
   EXPECT_EQ(get().to_json(), get().to_json());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <random>
@@ -262,6 +263,26 @@ TEST(sampling, refuses_nonsense) {
   EXPECT_FALSE((sampling_options{.logit_bias = {{1, 101.f}}}.validate()));
   EXPECT_FALSE((sampling_options{.logit_bias = {{-1, 1.f}}}.validate()));
   EXPECT_FALSE((sampling_options{.top_log_probabilities = 21}.validate()));
+}
+
+// What seeds mean is promised: of 1024 equal tokens the one at 1024 u, u from
+// tests/make_random_streams.py.
+TEST(sampling, draws_the_same_tokens_on_every_machine) {
+  constexpr auto last = std::numeric_limits<std::uint64_t>::max();
+  const struct {
+    std::uint64_t seed, sequence;
+    std::int64_t position;
+    token_id token;
+  } fixed[]{{0, 0, 0, 142},   {9, 3, 0, 348},     {9, 3, 1, 584},
+            {9, 4, 1, 649},   {79, 0, 4095, 832}, {last, last, 7, 696}};
+  for (const auto& one : fixed) {
+    std::vector<float> logits(1024, 0.f);
+    EXPECT_EQ(sample_token(logits, {},
+                           {.temperature = 1, .seed = one.seed}, one.sequence,
+                           one.position)
+                  ->token,
+              one.token);
+  }
 }
 
 }  // namespace

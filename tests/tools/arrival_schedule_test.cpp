@@ -72,5 +72,12 @@ TEST(manners, are_bad_for_the_share_that_is_asked_for_and_of_every_kind) {
   }
 }
 
+TEST(seeded_draw, is_the_same_on_every_machine) {
+  // tests/make_random_streams.py
+  EXPECT_EQ(seeded_draw(0, 0, 0), 0.13870941014555427);
+  EXPECT_EQ(seeded_draw(1, 2, 3), 0.814259011529328);
+  EXPECT_EQ(seeded_draw(~std::uint64_t{0}, 1, 0), 0.45814278618583426);
+}
+
 }  // namespace
 }  // namespace t2

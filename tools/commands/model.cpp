@@ -102,7 +102,7 @@ result<exit_code> show(session& here) {
     for (const auto& file : weights->files()) {
       files.push_back(file.filename().string());
     }
-    form["tensors"] = weights->names().size();
+    form["tensors"] = weights->stored_names().size();
     form["files"] = std::move(files);
   }
   std::optional<ordered_json> memory;

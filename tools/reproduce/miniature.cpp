@@ -117,6 +117,9 @@ std::string scope::text() const {
                     {"pool", pool},
                     {"timed", timed},
                     {"quick", quick}};
+  // A log without it is of the default's.
+  if (iterations != search_options{}.iterations)
+    form["iterations"] = iterations;
   return form.dump();
 }
 

@@ -279,14 +279,14 @@ void table_2(std::string& page, const results& r, verdicts& says) {
   const std::size_t count = relatives().size();
   says.add("LoRA loses on unseen tasks (table 2: below the base on two of "
            "three).",
-           2 * lora_below >= loras && loras > 0,
+           3 * lora_below >= 2 * loras && loras > 0,
            format("below on %zu of %zu", lora_below, loras),
            "In this world the careful writer is one trait of all families: "
            "what brings it out in one brings it out in its relatives, by "
            "whatever method.");
   says.add("Few-shot adaptation is above the base on unseen tasks (table 2: "
            "on all).",
-           few_below == 0 && few_above >= 2,
+           few_above == count,
            format("above on %zu of %zu, below on %zu", few_above, count,
                   few_below),
            "");
