@@ -84,7 +84,7 @@ void tell_classes(answer_report& out, std::span<const judged_example> examples,
 std::optional<answer_report::best_constant> tell_constant(
     std::span<const double> rewards, const constant_answers& constants) {
   if (constants.empty()) return std::nullopt;
-  const std::size_t c = constants.best();
+  const std::size_t c = constants.best_beside(rewards);
   answer_report::best_constant out{.text = constants.texts()[c],
                                    .reward = constants.mean_reward(c),
                                    .right = 0,

@@ -241,6 +241,15 @@ bool candidate_ledger::beats_constants(const search_verdict& found) const {
          of_best->better(0);
 }
 
+std::optional<std::string> candidate_ledger::constant_as_good(
+    std::size_t record) const {
+  const auto& rewards = records_[record].rewards;
+  if (!by_reward_ || folds_.empty() || constants_.rival() || rewards.empty() ||
+      !constants_.earn_as_much(rewards))
+    return std::nullopt;
+  return constants_.texts()[constants_.best_beside(rewards)];
+}
+
 search_verdict candidate_ledger::verdict() const {
   search_verdict out;
   out.best = winner_of(main_chain);
@@ -278,8 +287,8 @@ search_verdict candidate_ledger::verdict() const {
         "its experts, in another order, gain as much on held-out examples";
   } else if (!beats_constants(out)) {
     out.reason = "no better on held-out examples than always answering '" +
-                 printable(shown_answer(
-                     constants_.texts()[constants_.best()])) +
+                 printable(shown_answer(constants_.texts()[
+                     constants_.best_beside(records_[out.best].rewards)])) +
                  "'";
   } else {
     out.believed = true;

@@ -81,6 +81,10 @@ class candidate_ledger {
 
   /// On what is known. The base has a likelihood, and rewards by_reward.
   search_verdict verdict() const;
+  /// A constant answer that earns as much on all shots as this record does,
+  /// where none is a rival: the shots cannot tell the two apart, and whether
+  /// the task can is for people to know.
+  std::optional<std::string> constant_as_good(std::size_t record) const;
 
  private:
   candidate_ledger() = default;

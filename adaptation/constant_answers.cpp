@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -139,8 +140,30 @@ std::size_t constant_answers::best() const {
   return out;
 }
 
+std::size_t constant_answers::best_beside(
+    std::span<const double> rewards) const {
+  const std::size_t top = best();
+  std::size_t out = top;
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t c = 0; c < texts_.size(); ++c) {
+    if (mean_reward(c) < mean_reward(top) - same_reward) continue;
+    double apart = 0;
+    for (std::size_t g = 0; g < rewards.size(); ++g)
+      apart += std::abs(rewards[g] - rewards_[c][g]);
+    if (apart < least - same_reward) {
+      least = apart;
+      out = c;
+    }
+  }
+  return out;
+}
+
 double constant_answers::mean_reward(std::size_t c) const {
   return mean(rewards_[c]);
+}
+
+bool constant_answers::earn_as_much(std::span<const double> rewards) const {
+  return !empty() && mean_reward(best()) >= mean(rewards) - same_reward;
 }
 
 bool over_constant::better(double standard_errors) const {

@@ -45,7 +45,13 @@ class constant_answers {
 
   /// The highest mean reward, the earlier of equal ones; none where empty.
   std::size_t best() const;
+  /// The same for whoever earns `rewards` (of each prompt): of equal ones the
+  /// one that is right where they are. Of balanced classes, whoever always says
+  /// the second is no better than that, and not than the first.
+  std::size_t best_beside(std::span<const double> rewards) const;
   double mean_reward(std::size_t c) const;
+  /// Whether the best constant earns no less in the mean than `rewards`.
+  bool earn_as_much(std::span<const double> rewards) const;
 
   /// Whether a constant is a rival: two of them are the class of two prompts or
   /// more each. Fewer cannot tell knowing from always saying the same.

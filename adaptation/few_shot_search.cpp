@@ -12,6 +12,7 @@
 #include "adaptation/answer_report.hpp"
 #include "adaptation/candidate_ledger.hpp"
 #include "adaptation/prompt_groups.hpp"
+#include "config/terminal.hpp"
 
 namespace t2 {
 namespace {
@@ -400,6 +401,10 @@ few_shot_outcome few_shot_search::state::conclude(bool truncated) const {
   if (nothing_is_right(found.best)) {
     if (out.accepted) out.reason += ", in likelihood alone";
     out.reason += "; no example is answered right, before or after";
+  } else if (out.accepted) {
+    if (const auto constant = ledger->constant_as_good(found.best))
+      out.reason += "; but these examples do not tell it from always answering '" +
+                    printable(shown_answer(*constant)) + "'";
   }
   scores["reason"] = out.reason;
   out.scores =

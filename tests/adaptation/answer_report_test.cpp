@@ -54,8 +54,26 @@ TEST(answer_report, tells_who_was_taken_for_what) {
   EXPECT_EQ(form["answers"], 6);
   EXPECT_EQ(form["confusion"], (nlohmann::json{{1, 1, 1}, {1, 2, 0}}));
   EXPECT_EQ(form["classes"][1]["count"], 3);
-  EXPECT_EQ(form["constant"]["answer"], "yes");
+  EXPECT_EQ(form["constant"]["answer"], "no") << "right where these are";
   EXPECT_EQ(form["constant"]["right"], 3);
+}
+
+// Of balanced classes both constants earn the same: each is named to those who
+// say it.
+TEST(answer_report, names_the_constant_that_somebody_says_all_the_time) {
+  const quiz asked{"exact", {"yes", "no", "yes", "no", "yes", "no"}};
+  for (const std::string always : {"yes", "no", "Yes."}) {
+    const auto form =
+        asked.report(std::vector<std::string>(6, always)).form();
+    EXPECT_EQ(form["constant"]["answer"], always == "no" ? "no" : "yes");
+    EXPECT_EQ(form["constant"]["right"], 3);
+    EXPECT_EQ(form["constant"]["as_good"], true);
+  }
+  // One that earns more is named whatever is said.
+  const quiz skewed{"exact", {"yes", "no", "yes", "no", "yes"}};
+  EXPECT_EQ(skewed.report(std::vector<std::string>(5, "no"))
+                .form()["constant"]["answer"],
+            "yes");
 }
 
 TEST(answer_report, knows_a_class_by_what_the_reward_takes_for_it) {

@@ -371,6 +371,32 @@ TEST(few_shot_search, does_not_believe_a_mixture_that_says_one_word_to_all) {
   }
 }
 
+// Examples of one class cannot know whether the task has another: the mixture is
+// taken, and what it may be is said.
+TEST(few_shot_search, says_where_its_examples_cannot_tell_a_constant) {
+  const auto says = [](std::size_t, const candidate& alpha) {
+    return std::string{alpha[0] > 0.3 ? "yes" : "well"};
+  };
+  const few_shot_options options{.iterations = 2, .survivors = 32};
+  synthetic_task one_word{1, 5}, told_apart{1, 5};
+  for (auto& shot : one_word.shots) shot.source.answer = "yes";
+  const auto out = one_word.run(options, helped, "exact", says);
+  EXPECT_TRUE(out.accepted) << out.reason;
+  EXPECT_NE(out.reason.find("do not tell it from always answering 'yes'"),
+            std::string::npos)
+      << out.reason;
+  EXPECT_EQ(json::parse(out.scores)["reason"], out.reason);
+  // Answers that are all different need no such word.
+  for (std::size_t i = 0; i < 5; ++i)
+    told_apart.shots[i].source.answer = std::to_string(i);
+  const auto right = [](std::size_t shot, const candidate& alpha) {
+    return alpha[0] > 0.3 ? std::to_string(shot) : "well";
+  };
+  const auto known = told_apart.run(options, helped, "exact", right);
+  EXPECT_TRUE(known.accepted) << known.reason;
+  EXPECT_EQ(known.reason.find("always"), std::string::npos) << known.reason;
+}
+
 TEST(few_shot_search, believes_a_mixture_that_tells_two_words_apart) {
   for (std::size_t shots = 4; shots <= 10; ++shots) {
     auto task = two_words(1, shots);

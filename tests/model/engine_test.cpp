@@ -855,6 +855,74 @@ TEST_F(engine_on_stories, background_yields_to_live_rows_but_does_not_starve) {
   EXPECT_EQ(scored, 1);
 }
 
+TEST_F(engine_on_stories, each_background_job_is_told_the_time_it_was_given) {
+  using namespace std::chrono_literals;
+  struct working : engine_job {
+    working(std::chrono::nanoseconds& clock, std::chrono::nanoseconds each,
+            int slices)
+        : clock_(clock), each_(each), left_(slices) {}
+    bool advance(language_model&) override {
+      clock_ += each_;
+      return --left_ > 0;
+    }
+    std::chrono::nanoseconds& clock_;
+    std::chrono::nanoseconds each_;
+    int left_;
+  };
+  auto given = 100s + 0ns;
+  engine e{model_, {.thread_time = [&] { return given; }}};
+  std::map<sequence_id, std::vector<std::chrono::nanoseconds>> heard_of;
+  e.on_background([&](sequence_id id, std::chrono::nanoseconds time) {
+    heard_of[id].push_back(time);
+  });
+  const auto a = e.run(std::make_shared<working>(given, 3ns, 2), [] {});
+  const auto b = e.run(std::make_shared<working>(given, 40s, 3), [] {});
+  const auto c = e.run(std::make_shared<working>(given, 0ns, 1), [] {});
+  while (e.step()) given += 1h;  // what lies between two slices is nobody's
+  using times = std::vector<std::chrono::nanoseconds>;
+  EXPECT_EQ(heard_of[a], (times{3ns, 3ns}));
+  EXPECT_EQ(heard_of[b], (times{40s, 40s, 40s}));
+  EXPECT_EQ(heard_of[c], times{0ns});
+  EXPECT_EQ(heard_of.size(), 3u);
+}
+
+TEST_F(engine_on_stories, scored_texts_share_a_slices_time_by_their_tokens) {
+  using namespace std::chrono_literals;
+  auto given = 0ns;
+  engine e{model_, {.thread_time = [&] { return given += 8s; }}};
+  std::map<sequence_id, std::chrono::nanoseconds> heard_of;
+  e.on_background([&](sequence_id id, std::chrono::nanoseconds time) {
+    heard_of[id] += time;
+  });
+  token_id first = 20;  // of each another: texts that begin alike are read once
+  const auto rows = [&](int n) {
+    std::vector<scoring_row> out;
+    while (n-- > 0)
+      out.push_back({{first++, 10, 11, 12, 13, 14, 15, 16}, 2, nullptr});
+    return out;
+  };
+  const auto one = e.score(rows(1), [](const auto& r) { EXPECT_TRUE(r); });
+  const auto three = e.score(rows(3), [](const auto& r) { EXPECT_TRUE(r); });
+  ASSERT_TRUE(one && three);
+  int slices = 0;
+  while (e.step()) ++slices;
+  EXPECT_EQ(slices, 1) << "both fit into one";
+  EXPECT_EQ(heard_of[*one], 2s);
+  EXPECT_EQ(heard_of[*three], 6s);
+}
+
+TEST_F(engine_on_stories, live_answers_are_told_to_nobody) {
+  using namespace std::chrono_literals;
+  auto given = 0ns;
+  engine e{model_, {.thread_time = [&] { return given += 1s; }}};
+  e.on_background([](sequence_id, std::chrono::nanoseconds) {
+    ADD_FAILURE() << "nothing ran in the background";
+  });
+  ASSERT_TRUE(e.submit(request("Lily")));
+  while (e.step()) {
+  }
+}
+
 // The model of 96 positions: no more keys have room, whatever the options and
 // the request allow.
 TEST(engine_on_a_short_model, an_answer_ends_with_the_models_positions) {
