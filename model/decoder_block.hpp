@@ -52,7 +52,7 @@ class block_operations {
 
 /// The stream between blocks: what stands, and what is still to be added.
 struct residual_stream {
-  at::Tensor residual_th;  // float32
+  at::Tensor residual_th;     // float32
   at::Tensor update_th = {};  // may be undefined
 };
 

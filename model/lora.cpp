@@ -45,6 +45,18 @@ result<std::vector<projection_kind>> parse_lora_targets(
   return kinds;
 }
 
+result<void> check_lora_targets(const model_config& config,
+                                const lora_shape& shape) {
+  const svf_layout all{config, svf_targets::all};
+  for (const auto kind : shape.kinds)
+    if (all.find(0, kind) < 0)
+      return error{ec::invalid_argument,
+                   "lora_targets: expected projections that " +
+                       config.model_type + " has, found '" +
+                       std::string{lora_target(kind)} + "'"};
+  return {};
+}
+
 lora_layout::lora_layout(const model_config& config, lora_shape shape)
     : shape_(std::move(shape)) {
   const svf_layout all{config, svf_targets::all};

@@ -28,6 +28,10 @@ struct lora_shape {
 result<std::vector<projection_kind>> parse_lora_targets(std::string_view text);
 /// "q_proj".
 std::string_view lora_target(projection_kind kind);
+/// ec::invalid_argument where the model has no such projections (an MLP without
+/// a gate).
+result<void> check_lora_targets(const model_config& config,
+                                const lora_shape& shape);
 
 /// Where A and B of each adapted projection lie in one flat vector.
 class lora_layout {
@@ -36,6 +40,7 @@ class lora_layout {
     projection where;
     std::int64_t a = 0, b = 0;  // begin of A, row by row, and of B
   };
+  /// The model has all of the shape's projections (check_lora_targets).
   lora_layout(const model_config& config, lora_shape shape);
 
   const lora_shape& shape() const { return shape_; }

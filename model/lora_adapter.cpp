@@ -120,6 +120,9 @@ result<lora_adapter> read_lora_adapter(const std::filesystem::path& folder,
   if (!said) return said.error();
   const auto shape = read_shape(*said, config_file.string());
   if (!shape) return shape.error();
+  if (const auto has = check_lora_targets(config, *shape); !has)
+    return error{ec::incompatible,
+                 config_file.string() + ": " + has.error().message};
   lora_adapter out;
   out.layout = std::make_shared<lora_layout>(config, *shape);
   out.values = at::zeros({out.layout->total()}, at::kFloat);

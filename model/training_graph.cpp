@@ -24,9 +24,8 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_ld,
                                halves[1] * cos_ld + halves[0] * sin_ld},
                               -1)
                           .to(x.scalar_type());
-  return dims == all
-             ? turned
-             : at::cat({turned, x.narrow(3, dims, all - dims)}, -1);
+  return dims == all ? turned
+                     : at::cat({turned, x.narrow(3, dims, all - dims)}, -1);
 }
 
 /// Which keys a row sees; none: all before it.
@@ -152,8 +151,8 @@ at::Tensor hidden_states(const model_config& config,
                          std::span<const kernels::rotary_table> rotary,
                          const trainable_linears& linears,
                          c10::ScalarType dtype, const at::Tensor& ids_bl) {
-  auto x_bh = weights.embedding_vh.index_select(0, ids_bl.reshape({-1}))
-                  .to(at::kFloat);
+  auto x_bh =
+      weights.embedding_vh.index_select(0, ids_bl.reshape({-1})).to(at::kFloat);
   if (config.block.embedding_scale != 1)
     x_bh = x_bh * config.block.embedding_scale;
   if (weights.positions_ph.defined())

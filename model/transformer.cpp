@@ -14,7 +14,6 @@ namespace {
 // The projections that read the same input, as ranges of projection_kind.
 constexpr std::array<std::pair<int, int>, linears_per_layer> shared_input{
     {{0, 3}, {3, 4}, {4, 6}, {6, 7}}};
-enum : std::size_t { query_key_value, attention_out, gate_up, down };
 
 struct loader {
   const checkpoint& weights;
@@ -31,14 +30,6 @@ struct loader {
     return *std::move(tensor);
   }
 };
-
-at::Tensor to_index(std::span<const token_id> ids, c10::Device device) {
-  std::vector<std::int64_t> wide(ids.begin(), ids.end());
-  return at::from_blob(wide.data(), {static_cast<std::int64_t>(wide.size())},
-                       at::kLong)
-      .clone()
-      .to(device);
-}
 
 }  // namespace
 
@@ -292,172 +283,6 @@ void transformer::use_thin(const step_deltas& deltas) {
         all.columns(linear.layer(), linear.first_kind(), linear.ranks());
     if (d_gr.defined()) thin_[i] = linear.thin(d_gr, delta_rank_);
   }
-}
-
-struct transformer::step_context {
-  const step_deltas& deltas;
-  linear_plan plan;
-  copies dense;
-  const dense_copies::weights* given;
-  bool thin;
-};
-
-at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
-                              const step_context& c) const {
-  const auto& linear = linears_[i];
-  if (c.given && (*c.given)[i].defined())
-    return linear.apply_dense(x_tn, (*c.given)[i]);
-  if (c.plan == linear_plan::base) return linear.apply_base(x_tn);
-  if (c.plan == linear_plan::dense || c.plan == linear_plan::grouped_dense) {
-    const auto weight_of = [&](const delta_run& run) -> const linear_weight* {
-      if (run.delta < 0) return nullptr;
-      const auto& w = (*c.dense[static_cast<std::size_t>(run.delta)])[i];
-      return w.defined() ? &w : nullptr;
-    };
-    std::vector<at::Tensor> parts;
-    for (const auto& run : c.deltas.runs()) {
-      const auto rows = x_tn.narrow(0, run.begin, run.end - run.begin);
-      const auto* weight = weight_of(run);
-      parts.push_back(weight ? linear.apply_dense(rows, *weight)
-                             : linear.apply_base(rows));
-    }
-    return parts.size() == 1 ? parts.front() : at::cat(parts, 0);
-  }
-  const auto d_gr =
-      c.deltas.columns(linear.layer(), linear.first_kind(), linear.ranks());
-  if (!d_gr.defined()) return linear.apply_base(x_tn);
-  return c.plan == linear_plan::factored
-             ? linear.apply_factored(x_tn, d_gr, c.deltas.rows())
-             : linear.apply_delta(x_tn, d_gr, c.deltas.rows(),
-                                  c.deltas.first_adapted(),
-                                  c.thin ? &thin_[i] : nullptr);
-}
-
-/// A block over a step: fused loops between the linear maps, keys and values
-/// in the spans' caches.
-struct transformer::step_operations : block_operations {
-  step_operations(transformer& of, const packed_step& packed,
-                  const step_context& context_, std::int64_t positions_)
-      : net(of), step(packed), context(context_), positions(positions_) {}
-
-  at::Tensor add_norm(at::Tensor& residual_th, const at::Tensor& update_th,
-                      const norm_weights& norm) override {
-    const auto epsilon = net.config_.norm_epsilon;
-    if (!norm.weight.defined()) {
-      if (update_th.defined()) residual_th.add_(update_th);
-      return residual_th.to(net.dtype_);
-    }
-    return norm.bias.defined()
-               ? kernels::add_layer_norm(residual_th, update_th, norm.weight,
-                                         norm.bias, epsilon, net.dtype_)
-               : kernels::add_rms_norm(residual_th, update_th, norm.weight,
-                                       epsilon, net.dtype_);
-  }
-
-  at::Tensor norm(const at::Tensor& x_th, const norm_weights& norm) override {
-    auto out = x_th.contiguous();
-    kernels::norm_groups(out, 0, 1, norm.weight, net.config_.norm_epsilon);
-    return out;
-  }
-
-  at::Tensor attend(std::int64_t layer, const at::Tensor& x_th) override {
-    const auto& c = net.config_;
-    auto qkv_tn = net.apply(at(layer, query_key_value), x_th, context);
-    const auto& norms = net.rest_.layers[static_cast<std::size_t>(layer)];
-    if (norms.query.weight.defined()) {
-      const auto query = c.heads * c.head_dim, key = c.kv_heads * c.head_dim;
-      const auto groups = [](std::int64_t width, const at::Tensor& weight) {
-        return width / weight.size(0);
-      };
-      if (!qkv_tn.is_contiguous()) qkv_tn = qkv_tn.contiguous();
-      kernels::norm_groups(qkv_tn, 0, groups(query, norms.query.weight),
-                           norms.query.weight, c.norm_epsilon);
-      kernels::norm_groups(qkv_tn, query, groups(key, norms.key.weight),
-                           norms.key.weight, c.norm_epsilon);
-    }
-    kernels::rotate_and_store(qkv_tn, step.spans, net.rotary(layer, positions),
-                              layer, c.heads, c.kv_heads);
-    return kernels::attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
-                           c.attention(layer).window, c.attention_scale());
-  }
-
-  at::Tensor attention_output(std::int64_t layer,
-                              const at::Tensor& x_tq) override {
-    return net.apply(at(layer, attention_out), x_tq, context);
-  }
-
-  at::Tensor mlp(std::int64_t layer, const at::Tensor& x_th) override {
-    const auto& block = net.config_.block;
-    const auto in = net.apply(at(layer, gate_up), x_th, context);
-    return net.apply(at(layer, down),
-                     block.gated ? kernels::gated(in, block.activation)
-                                 : kernels::activate(in, block.activation),
-                     context);
-  }
-
-  static std::size_t at(std::int64_t layer, std::size_t linear) {
-    return static_cast<std::size_t>(layer) * linears_per_layer + linear;
-  }
-
-  transformer& net;
-  const packed_step& step;
-  const step_context& context;
-  std::int64_t positions;
-};
-
-/// Rows of the tokens, and of their positions where those are learnt: float32.
-at::Tensor transformer::embed(const packed_step& step) const {
-  auto x_th = rest_.embedding_vh.index_select(0, to_index(step.tokens, device_))
-                  .to(at::kFloat);
-  if (config_.block.embedding_scale != 1)
-    x_th.mul_(config_.block.embedding_scale);
-  if (rest_.positions_ph.defined()) {
-    std::vector<token_id> positions;
-    for (const auto& span : step.spans)
-      for (auto t = span.begin; t < span.end; ++t)
-        positions.push_back(
-            static_cast<token_id>(span.position + (t - span.begin)));
-    x_th.add_(rest_.positions_ph.index_select(0, to_index(positions, device_)));
-  }
-  return x_th;
-}
-
-result<at::Tensor> transformer::forward(const packed_step& step) {
-  const c10::InferenceMode inference;
-  std::vector<std::int64_t> counts;
-  std::int64_t positions = 0;
-  for (const auto& span : step.spans) {
-    counts.push_back(span.end - span.begin);
-    positions = std::max(positions, span.position + counts.back());
-  }
-  const step_deltas deltas{config_, step.deltas, counts, device_};
-  copies dense;
-  auto plan = choose_plan(deltas, dense);
-  if (!plan) return plan.error();
-  const bool thin = delta_rank_ > 0 && step.may_truncate &&
-                    (*plan == linear_plan::factored ||
-                     *plan == linear_plan::delta);
-  if (thin) {
-    plan = linear_plan::delta;
-    use_thin(deltas);
-  }
-  ++plan_steps_[static_cast<std::size_t>(*plan)];
-  const step_context context{deltas, *plan, std::move(dense), step.weights,
-                             thin};
-  step_operations operations{*this, step, context, positions};
-  residual_stream stream{.residual_th = embed(step)};
-  run_layers(config_, rest_, operations, stream);
-  if (step.logit_rows.size() < step.tokens.size()) {
-    std::vector<std::int64_t> rows = step.logit_rows;
-    const auto index =
-        at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},
-                      at::kLong)
-            .to(device_);
-    stream.residual_th = stream.residual_th.index_select(0, index);
-    stream.update_th = stream.update_th.index_select(0, index);
-  }
-  return operations.add_norm(stream.residual_th, stream.update_th,
-                             rest_.final_norm);
 }
 
 at::Tensor transformer::logits(const at::Tensor& hidden_rh) const {

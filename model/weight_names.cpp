@@ -17,8 +17,8 @@ bool matches(std::string_view pattern, std::string_view name,
   if (name.size() <= before.size() + after.size() ||
       !name.starts_with(before) || !name.ends_with(after))
     return false;
-  number = name.substr(before.size(),
-                       name.size() - before.size() - after.size());
+  number =
+      name.substr(before.size(), name.size() - before.size() - after.size());
   return std::ranges::all_of(
       number, [](unsigned char c) { return std::isdigit(c) != 0; });
 }
@@ -61,10 +61,11 @@ stored_rows rows_of(stored_as how, std::int64_t rows,
     case stored_as::transposed_key: return {query, key, all};
     case stored_as::value:
     case stored_as::transposed_value: return {query + key, key, all};
-    case stored_as::gate: return {0, config.intermediate,
-                                  2 * config.intermediate};
-    case stored_as::up: return {config.intermediate, config.intermediate,
-                                2 * config.intermediate};
+    case stored_as::gate:
+      return {0, config.intermediate, 2 * config.intermediate};
+    case stored_as::up:
+      return {config.intermediate, config.intermediate,
+              2 * config.intermediate};
     case stored_as::query_by_head:
     case stored_as::key_by_head:
     case stored_as::value_by_head: return {0, query, 3 * query};

@@ -13,12 +13,19 @@ namespace t2 {
 /// outputs.
 enum class stored_as : std::uint8_t {
   itself,
-  transposed,        // [in, out]
-  query, key, value,  // rows of one tensor, q above k above v
-  transposed_query, transposed_key, transposed_value,
+  transposed,  // [in, out]
+  query,
+  key,
+  value,  // rows of one tensor, q above k above v
+  transposed_query,
+  transposed_key,
+  transposed_value,
   /// q, k and v of a head together: [heads, 3, head_dim] rows.
-  query_by_head, key_by_head, value_by_head,
-  gate, up           // rows of one tensor, gate above up
+  query_by_head,
+  key_by_head,
+  value_by_head,
+  gate,
+  up  // rows of one tensor, gate above up
 };
 
 /// Under what name a family stores the weights that t2 calls by Llama's names.

@@ -66,10 +66,8 @@ LD_LIBRARY_PATH=$torch/lib ldd "$out"/bin/* |
   while read -r library; do
     strip -o "$out/lib/$(basename "$library")" "$library"
   done
-for name in llama3-tiny llama-smol-tiny llama-smol-tiny-lora mistral-tiny \
-  mistral-swa-tiny pretrained-tiny qwen2-tiny stories260k-hf; do
-  cp -r "tests/assets/$name" "$out/tests/assets/"
-done
+cp -r tests/assets/*-tiny tests/assets/llama-smol-tiny-lora tests/assets/stories260k-hf \
+  "$out/tests/assets/"
 cp tests/assets/smollm2/config.json "$out/bench/shapes/llama-135m.json"
 cp bench/shapes/llama-1b.json "$out/bench/shapes/"
 cp tools/device_check.sh bench/device_check.py bench/device_summary.py "$out/"

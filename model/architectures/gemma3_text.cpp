@@ -47,8 +47,7 @@ void read_gemma3(config_reader& json, model_config& config) {
                 .activation_default = "gelu_pytorch_tanh",
                 .own = {"query_pre_attn_scalar", "rope_parameters"}});
   read_bases(json, config);
-  config.block.embedding_scale =
-      std::sqrt(static_cast<double>(config.hidden));
+  config.block.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
   config.block.attention_scale =
       1 / std::sqrt(json.number("query_pre_attn_scalar", 1e-3, 1e6, 256));
   config.query_key_value_bias = json.boolean("attention_bias", false);

@@ -20,8 +20,8 @@ void read_gpt_neox(config_reader& json, model_config& config) {
                         "partial_rotary_factor"}});
   const auto* rope = json.object("rope_parameters");
   constexpr auto* inside = "partial_rotary_factor";
-  const bool said = rope && rope->contains(inside) &&
-                    (*rope)[inside].is_number();
+  const bool said =
+      rope && rope->contains(inside) && (*rope)[inside].is_number();
   const double part =
       said ? (*rope)[inside].get<double>()
            : json.number("rotary_pct", 0, 1, json.number(inside, 0, 1, 0.25));

@@ -16,8 +16,9 @@ void read_llama(config_reader& json, model_config& config) {
     json.refuse("layer_types", "full_attention (llama has no window)",
                 json.found("layer_types"));
   if (json.has("sliding_window") && json.boolean("use_sliding_window", true))
-    log(log_level::warn, json.file() + ": sliding_window: not used, as llama "
-                                       "has no window");
+    log(log_level::warn, json.file() +
+                             ": sliding_window: not used, as llama "
+                             "has no window");
 }
 
 }  // namespace

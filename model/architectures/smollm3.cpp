@@ -13,8 +13,9 @@ void read_rotated_layers(config_reader& json, model_config& config) {
   const auto interval = json.integer("no_rope_layer_interval", 1, 1 << 12, 4);
   if (listed && (!listed->is_array() ||
                  static_cast<std::int64_t>(listed->size()) != config.layers)) {
-    json.refuse(key, "a list of num_hidden_layers = " +
-                         std::to_string(config.layers) + " zeros and ones",
+    json.refuse(key,
+                "a list of num_hidden_layers = " +
+                    std::to_string(config.layers) + " zeros and ones",
                 json.found(key));
     return;
   }

@@ -297,7 +297,7 @@ TEST_F(faults, programs_choose_how_long_their_threads_spin) {
                ? ended.err
                : ended.err.substr(at, ended.err.find('\n', at) - at);
   };
-  EXPECT_EQ(said({}), "GOMP_SPINCOUNT = '1000'");
+  EXPECT_EQ(said({}), "GOMP_SPINCOUNT = '5000'");
   EXPECT_EQ(said({"--engine-spin", "77"}), "GOMP_SPINCOUNT = '77'");
   environment_["GOMP_SPINCOUNT"] = "1234";
   EXPECT_EQ(said({"--engine-spin", "77"}), "GOMP_SPINCOUNT = '1234'");

@@ -92,6 +92,22 @@ TEST(lora, gives_the_logits_loss_and_gradients_of_peft) {
   }
 }
 
+TEST(lora, refuses_projections_that_a_model_does_not_have) {
+  const auto config = read_model_config(test_asset("gpt2-tiny"));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_TRUE(check_lora_targets(*config, {}));
+  const auto gate =
+      check_lora_targets(*config, {4, 8, {projection_kind::gate}});
+  ASSERT_FALSE(gate);
+  EXPECT_EQ(gate.error().message,
+            "lora_targets: expected projections that gpt2 has, found "
+            "'gate_proj'");
+  // An adapter of a model that has them says so, and is not read.
+  const auto adapter =
+      read_lora_adapter(test_asset("llama-smol-tiny-lora"), *config);
+  EXPECT_FALSE(adapter);
+}
+
 TEST(lora, gradient_equals_finite_differences) {
   const auto model = load_test_model("qwen2-tiny", "float32");
   const auto layout = std::make_shared<lora_layout>(
