@@ -13,10 +13,13 @@ namespace t2 {
 /// outputs.
 enum class stored_as : std::uint8_t {
   itself,
-  transposed,  // [in, out]
+  /// [in, out].
+  transposed,
+  /// Rows of one tensor: q above k above v.
   query,
   key,
-  value,  // rows of one tensor, q above k above v
+  value,
+  /// The same, [in, out].
   transposed_query,
   transposed_key,
   transposed_value,
@@ -24,8 +27,9 @@ enum class stored_as : std::uint8_t {
   query_by_head,
   key_by_head,
   value_by_head,
+  /// Rows of one tensor: gate above up.
   gate,
-  up  // rows of one tensor, gate above up
+  up
 };
 
 /// Under what name a family stores the weights that t2 calls by Llama's names.
