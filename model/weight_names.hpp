@@ -13,22 +13,18 @@ namespace t2 {
 /// outputs.
 enum class stored_as : std::uint8_t {
   itself,
-  /// [in, out].
-  transposed,
-  /// Rows of one tensor: q above k above v.
-  query,
+  transposed,  // [in, out]
+  query,       // q, k and v are rows of one tensor, in this order
   key,
   value,
-  /// The same, [in, out].
-  transposed_query,
+  transposed_query,  // the same, [in, out]
   transposed_key,
   transposed_value,
   /// q, k and v of a head together: [heads, 3, head_dim] rows.
   query_by_head,
   key_by_head,
   value_by_head,
-  /// Rows of one tensor: gate above up.
-  gate,
+  gate,  // gate and up are rows of one tensor, in this order
   up
 };
 
