@@ -276,7 +276,7 @@ class Check:
         for name in self.options.parts:
             begin = time.time()
             # A CPU only shows that the script works: six minutes do not bind it.
-            limit = PARTS[name] * (3 if self.options.device == "cpu" else 1)
+            limit = round(PARTS[name] * self.options.times)
             self.until = begin + limit
             part = dict(name=name, state="running", limit=limit, failed=[], left_out=[])
             self.summary["parts"].append(part)
@@ -317,6 +317,8 @@ def main():
     p = argparse.ArgumentParser(prog="device_check.sh run")
     p.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("device_check_results"))
+    p.add_argument("--times", type=float,
+                   help="the parts' time limits so many times; 1, on a CPU 3")
     p.add_argument("--parts", default=list(PARTS), type=lambda text: text.split(","))
     p.add_argument("--all", action="store_true")
     options = p.parse_args()
@@ -325,6 +327,8 @@ def main():
         p.error(f"expected parts of {', '.join(PARTS)}, found {', '.join(unknown)}")
     if "device" not in options.parts:  # it says where LibTorch is
         options.parts.insert(0, "device")
+    if options.times is None:
+        options.times = 3 if options.device == "cpu" else 1
     options.out = options.out.resolve()
     return Check(options).all()
 

@@ -4,18 +4,20 @@
 #   tools/device_check.sh pack [--limit MIB]
 #       here: builds, and puts all that is needed into build/device_check;
 #       fails above the limit (40)
-#   tools/device_check.sh run [--device cuda|cpu] [--out DIR] [--parts A,B] [--all]
+#   tools/device_check.sh run [--device cuda|cpu] [--out DIR] [--parts A,B]
+#                       [--times N] [--all]
 #       there, from a copy of that folder (device_check.sh run) or of the project:
 #       tests, agreement with the CPU, benchmarks, compute-sanitizer, each under a
 #       time limit of its own; writes at most 8 files, summary.txt first
 #         --device  cuda (default); cpu shows that the script works
 #         --out     where the files go (device_check_results)
 #         --parts   of: device tests agreement bench_135m bench_1b sanitizer
+#         --times   the time limits, so many times (1; on the CPU 3)
 #         --all     on the CPU too what is left out there: the 1B shape
 # PYTHON names the Python whose torch is meant (python3).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; }
 verb=${1:-}
 shift || true
 case $verb in
