@@ -25,8 +25,8 @@ attention_shape shape_of(const model_config& c) {
 bool fused_pass::supports(transformer& net) {
   const auto& c = net.config();
   return net.device().is_cpu() && c.block == block_spec{} &&
-         !c.sliding_window && c.rotated_layers.empty() &&
-         c.hidden % 16 == 0 && c.intermediate % 16 == 0;
+         !c.sliding_window && c.rotated_layers.empty() && c.hidden % 16 == 0 &&
+         c.intermediate % 16 == 0;
 }
 
 const layer_norms& fused_pass::norms(std::int64_t layer) const {
@@ -96,8 +96,7 @@ const at::Tensor& fused_pass::forward(std::span<const token_id> tokens,
   for (const auto& row : rows) longest = std::max(longest, row.end - row.begin);
   const auto& rotary = net_.rotary(0, longest);
   const auto apply = [&](std::size_t i, const at::Tensor& x_tn) {
-    return linears ? linears->run(i, x_tn)
-                   : net_.linears()[i].apply_base(x_tn);
+    return linears ? linears->run(i, x_tn) : net_.linears()[i].apply_base(x_tn);
   };
   std::vector<std::int64_t> ids(tokens.begin(), tokens.end());
   layers_.front().x_th.copy_(net_.weights().embedding_vh.index_select(
@@ -107,8 +106,8 @@ const at::Tensor& fused_pass::forward(std::span<const token_id> tokens,
   for (std::int64_t l = 0; l < c.layers; ++l) {
     auto& r = layers_[static_cast<std::size_t>(l)];
     const auto first = static_cast<std::size_t>(l) * each;
-    add_rms_norm(*x_th, update_th, norms(l).attention.weight, c.norm_epsilon, r.x_th,
-                 r.scale_t, r.normed_th);
+    add_rms_norm(*x_th, update_th, norms(l).attention.weight, c.norm_epsilon,
+                 r.x_th, r.scale_t, r.normed_th);
     r.qkv_tn = apply(first + query_key_value, r.normed_th);
     attention(r.qkv_tn, rows, shape_of(c), rotary.cos_pd, rotary.sin_pd,
               r.attended_tq, r.log_sum_tq);
@@ -120,8 +119,8 @@ const at::Tensor& fused_pass::forward(std::span<const token_id> tokens,
     update_th = apply(first + down, r.activated_ti);
     x_th = &r.mlp_x_th;
   }
-  add_rms_norm(*x_th, update_th, net_.weights().final_norm.weight, c.norm_epsilon, x_th_,
-               scale_t_, normed_th_);
+  add_rms_norm(*x_th, update_th, net_.weights().final_norm.weight,
+               c.norm_epsilon, x_th_, scale_t_, normed_th_);
   return normed_th_;
 }
 
@@ -135,8 +134,8 @@ void fused_pass::backward(const at::Tensor& g_th,
   for (const auto& row : rows) longest = std::max(longest, row.end - row.begin);
   const auto& rotary = net_.rotary(0, longest);
   dx_th_.zero_();
-  rms_norm_backward(g_th, x_th_, scale_t_, net_.weights().final_norm.weight, dx_th_,
-                    dx_copy_th_, no_norm_h_);
+  rms_norm_backward(g_th, x_th_, scale_t_, net_.weights().final_norm.weight,
+                    dx_th_, dx_copy_th_, no_norm_h_);
   for (auto l = c.layers - 1; l >= 0; --l) {
     auto& r = layers_[static_cast<std::size_t>(l)];
     const auto first = static_cast<std::size_t>(l) * each;
@@ -153,7 +152,8 @@ void fused_pass::backward(const at::Tensor& g_th,
                        rotary.cos_pd, rotary.sin_pd, r.log_sum_tq, d_qkv_tn_);
     rms_norm_backward(
         linears.run_backward(first + query_key_value, r.normed_th, d_qkv_tn_),
-        r.x_th, r.scale_t, norms(l).attention.weight, dx_th_, dx_copy_th_, no_norm_h_);
+        r.x_th, r.scale_t, norms(l).attention.weight, dx_th_, dx_copy_th_,
+        no_norm_h_);
   }
 }
 
