@@ -87,7 +87,7 @@ struct answer_token {
 
 /// The z of one projection of an expert, summarised.
 struct heatmap_row {
-  std::int64_t layer = 0;
+  std::optional<std::int64_t> layer = {};  // none: embedding, head
   std::string projection;  // "q", "k", "v", "o", "gate", "up", "down"
   std::int64_t rank = 0;
   double mean = 0, least = 0, most = 0;

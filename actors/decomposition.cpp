@@ -33,6 +33,7 @@ bool decomposition::advance(const language_model& model) {
 result<void> decomposition_job::begin(const language_model& model) {
   const auto targets = parse_svf_targets(targets_);
   if (!targets) return targets.error();
+  if (const auto fits = targets->check(model.config()); !fits) return fits;
   const auto layout =
       std::make_shared<const svf_layout>(model.config(), *targets);
   projections_ = static_cast<std::int64_t>(layout->size());

@@ -34,8 +34,9 @@ result<void> expert_pool_job::read(const language_model& model) {
   if (experts_.empty()) {
     return error{ec::invalid_argument, "a mixture of no experts"};
   }
-  layout_ = std::make_shared<const svf_layout>(model.config(),
-                                               experts_.front()->targets);
+  auto targets = experts_.front()->targets;
+  for (const auto& e : experts_) targets = svf_targets::both(targets, e->targets);
+  layout_ = std::make_shared<const svf_layout>(model.config(), targets);
   return {};
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t most_buckets = 32;
 /// In the order of projection_kind.
-constexpr std::array names = {"q", "k", "v", "o", "gate", "up", "down"};
+constexpr std::array names = {"q",  "k",    "v",         "o",   "gate",
+                              "up", "down", "embedding", "head"};
 
 }  // namespace
 
@@ -61,7 +62,7 @@ bool heatmap_job::advance(language_model& model) {
     heatmap_row row =
         summarise_z(all.subspan(static_cast<std::size_t>(layout.offset(p)),
                                 static_cast<std::size_t>(one.rank())));
-    row.layer = one.layer;
+    if (one.layer != projection::no_layer) row.layer = one.layer;
     row.projection = names.at(static_cast<std::size_t>(one.kind));
     map.rows.push_back(std::move(row));
   }

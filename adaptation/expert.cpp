@@ -87,7 +87,7 @@ result<std::vector<std::byte>> serialise_expert(const expert& e,
       {"format", format_name},
       {"base", e.base},
       {"norm", std::string{to_string(e.norm)}},
-      {"targets", std::string{to_string(e.targets)}},
+      {"targets", e.targets.text()},
       {"provenance", e.provenance}};
   if (e.seen) metadata[seen_key] = e.seen->text();
   return serialise_safetensors(tensors, metadata);
@@ -112,6 +112,8 @@ result<expert> parse_expert(std::span<const std::byte> bytes,
     return error{ec::incompatible, label + ": expected an expert of base " +
                                        std::string{fingerprint} +
                                        ", found one of base " + header->base};
+  if (const auto fits = header->targets.check(config); !fits)
+    return corrupt(label, "metadata " + fits.error().message);
   const svf_layout layout{config, header->targets};
   expert e{.name = {},
            .version = 0,
@@ -149,7 +151,7 @@ result<expert> parse_expert(std::span<const std::byte> bytes,
   if (!found.empty())
     return corrupt(label, std::string{found.begin()->first} +
                               ": expected no such tensor under targets " +
-                              std::string{to_string(header->targets)});
+                              header->targets.text());
   return e;
 }
 

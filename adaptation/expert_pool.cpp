@@ -1,6 +1,7 @@
 #include "adaptation/expert_pool.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 
 #include <cmath>
@@ -29,10 +30,26 @@ result<void> go_together(const expert& a, const expert& b) {
   if (a.base != b.base) return mismatch(a, b, "base", a.base, b.base);
   if (a.norm != b.norm)
     return mismatch(a, b, "norm", to_string(a.norm), to_string(b.norm));
-  if (a.targets != b.targets)
-    return mismatch(a, b, "targets", to_string(a.targets),
-                    to_string(b.targets));
   return {};
+}
+
+/// z of an expert over a layout that may adapt more.
+result<at::Tensor> spread(const expert& e, const svf_layout& onto) {
+  if (e.targets == onto.targets()) return e.z;
+  auto z = at::ones({onto.total()}, at::kFloat);
+  std::int64_t from = 0;
+  for (std::size_t p = 0; p < onto.size(); ++p) {
+    const auto& where = onto.projections()[p];
+    if (!e.targets.contain(where)) continue;
+    const auto rank = where.rank();
+    if (from + rank <= e.z.numel())
+      z.narrow(0, onto.offset(p), rank).copy_(e.z.narrow(0, from, rank));
+    from += rank;
+  }
+  if (from == e.z.numel()) return z;
+  return error{ec::incompatible,
+               "expert " + label(e) + ": expected targets among " +
+                   onto.targets().text() + ", found " + e.targets.text()};
 }
 
 }  // namespace
@@ -42,25 +59,24 @@ result<expert_pool> expert_pool::make(std::vector<expert_ref> experts,
                                       const at::Tensor& singular_values) {
   if (experts.empty())
     return error{ec::invalid_argument, "mixture: expected an expert, found none"};
-  if (experts.front()->targets != layout->targets())
-    return error{ec::incompatible,
-                 "expert " + label(*experts.front()) + ": expected targets " +
-                     std::string{to_string(layout->targets())} + ", found " +
-                     std::string{to_string(experts.front()->targets)}};
-  std::vector<at::Tensor> changes;
+  std::vector<at::Tensor> zs, changes;
   for (const expert_ref& e : experts) {
     if (auto fits = go_together(*experts.front(), *e); !fits)
       return fits.error();
-    auto change = relative_change(e->z, singular_values, e->norm, *layout);
+    auto z = spread(*e, *layout);
+    if (!z) return z.error();
+    auto change = relative_change(*z, singular_values, e->norm, *layout);
     if (!change)
       return error{change.error().code,
                    "expert " + label(*e) + ": " + change.error().message};
+    zs.push_back(*std::move(z));
     changes.push_back(*std::move(change));
   }
   expert_pool pool;
   pool.experts_ = std::move(experts);
   pool.layout_ = std::move(layout);
   pool.s_ = singular_values.contiguous();
+  pool.z_ = at::stack(zs);
   pool.e_ = at::stack(changes);
   return pool;
 }
@@ -84,10 +100,9 @@ result<delta_ref> expert_pool::compose(mixture_rule rule,
   auto* out = combined.mutable_data_ptr<float>();
   std::vector<const float*> vectors;
   for (std::size_t k = 0; k < experts; ++k)
-    vectors.push_back(rule == mixture_rule::delta
-                          ? e_.const_data_ptr<float>() +
-                                static_cast<std::int64_t>(k) * layout_->total()
-                          : experts_[k]->z.const_data_ptr<float>());
+    vectors.push_back((rule == mixture_rule::delta ? e_ : z_)
+                          .const_data_ptr<float>() +
+                      static_cast<std::int64_t>(k) * layout_->total());
   const float* s = s_.const_data_ptr<float>();
   bool changes = false;
   for (std::size_t p = 0; p < projections; ++p) {

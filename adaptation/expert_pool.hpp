@@ -13,11 +13,13 @@
 
 namespace t2 {
 
-/// The experts that mixtures may draw from, all of one base, norm and targets,
-/// ready to be combined. K experts, P projections. Immutable; any thread.
+/// The experts that mixtures may draw from, all of one base and norm, ready to
+/// be combined. What an expert does not adapt it leaves as it is: z = 1, e = 0.
+/// K experts, P projections. Immutable; any thread.
 class expert_pool {
  public:
-  /// `singular_values`: float32 [layout->total()]. ec::incompatible names the
+  /// `layout` has what any of them adapts; `singular_values`: float32
+  /// [layout->total()]. ec::incompatible names the
   /// two experts that do not go together; ec::invalid_argument: none, or one
   /// whose ⟨s, z⟩ ≤ 0.
   static result<expert_pool> make(std::vector<expert_ref> experts,
@@ -51,7 +53,7 @@ class expert_pool {
   std::vector<expert_ref> experts_;
   std::shared_ptr<const svf_layout> layout_;
   at::Tensor s_;       // [total]
-  at::Tensor e_;       // [K, total]
+  at::Tensor z_, e_;   // [K, total]
 };
 
 }  // namespace t2

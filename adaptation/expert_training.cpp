@@ -426,9 +426,10 @@ result<std::shared_ptr<expert_training>> expert_training::make(
     const reward_options& rewards) {
   const auto options = check(spec);
   if (!options) return options.error();
-  if (options->lora)
-    if (auto has = check_lora_targets(model->config(), *options->lora); !has)
-      return has.error();
+  const auto has = options->lora
+                       ? check_lora_targets(model->config(), *options->lora)
+                       : options->targets.check(model->config());
+  if (!has) return has.error();
   auto objective = make_objective(model, spec, rewards);
   if (!objective) return objective.error();
   auto training = std::shared_ptr<expert_training>{new expert_training};

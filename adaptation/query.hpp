@@ -74,7 +74,7 @@ struct training_spec {
   /// Prompts are asked as pass 1 asks them, answers are labels (reinforce).
   bool classify = false;
   std::vector<std::string> labels;     // of it: "name: description"
-  std::string targets = "all";         // of SVF: attention, mlp, all
+  std::string targets = "all";         // of SVF: see svf_targets
   std::string norm = "none";           // none, nuclear
   std::string parametrisation = "direct";  // direct, sigmoid
   std::int64_t rank = 16;              // of LoRA

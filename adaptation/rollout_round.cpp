@@ -182,7 +182,7 @@ result<void> rollout_round::begin_judging(const language_model& model) {
 }
 
 result<bool> rollout_round::advance(
-    language_model& model, const std::vector<linear_weight>* weights) {
+    language_model& model, const adapted_weights* weights) {
   if (!judging_.valid()) {
     const auto more = batch_.advance(model, weights);
     if (!more || *more) return more;

@@ -70,7 +70,7 @@ class rollout_round {
   /// A slice under `weights` (null: the base); false when all is judged. While
   /// the judge works it waits a few milliseconds, no more.
   result<bool> advance(language_model& model,
-                       const std::vector<linear_weight>* weights);
+                       const adapted_weights* weights);
 
   const std::vector<rollout>& rollouts() const { return batch_.rollouts(); }
   const std::vector<double>& rewards() const { return rewards_; }

@@ -25,11 +25,13 @@ std::string variable(const char* name, const char* fallback) {
 /// Factors of random entries of the size that orthonormal columns have.
 void draw_factors(language_model& model) {
   std::map<std::pair<std::int64_t, std::int64_t>, svd_factors> drawn;
-  for (auto& linear : model.network().linears()) {
+  auto& linears = model.network().linears();
+  for (std::size_t i = 0; i + 1 < linears.size(); ++i) {  // the head has none
+    auto& linear = linears[i];
     std::vector<svd_factors> factors;
     for (const auto& part : linear.parts()) {
-      const auto m = part.where.out_features, n = part.where.in_features;
-      const auto r = part.where.rank();
+      const auto m = part.out_features, n = part.in_features;
+      const auto r = part.rank();
       auto& known = drawn[{m, n}];
       if (!known.u_mr.defined())
         known = {.u_mr = at::randn({m, r}) / std::sqrt(static_cast<double>(m)),
@@ -74,13 +76,9 @@ delta_ref random_delta(std::uint64_t seed, svf_targets targets) {
     }
     std::vector<at::Tensor> parts;
     for (const auto& p : layout->projections()) {
-      const auto& linear =
-          model()->network().linears()[transformer::linear_of(p.layer, p.kind)];
-      parts.push_back(linear
-                          .factors()[static_cast<std::size_t>(p.kind) -
-                                     static_cast<std::size_t>(
-                                         linear.first_kind())]
-                          .s_r);
+      auto& net = model()->network();
+      const auto& linear = net.linears()[net.linear_of(p.layer, p.kind)];
+      parts.push_back(linear.factors(linear.part_of(p.kind)).s_r);
     }
     s = at::cat(parts);
   }

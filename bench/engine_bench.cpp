@@ -84,11 +84,17 @@ void decode(benchmark::State& state) {
 BENCHMARK(decode)->ArgName("rows")->Arg(1)->Arg(8)->Arg(32)->UseRealTime()->Unit(
     benchmark::kMillisecond);
 
+svf_targets targets_of(std::int64_t number) {
+  return number == 0   ? svf_targets::attention
+         : number == 1 ? svf_targets::mlp
+                       : svf_targets::all;
+}
+
 /// 32 rows over some mixtures under one plan.
 void decode_mixtures(benchmark::State& state) {
   if (skipped(state)) return;
   const auto plan = static_cast<linear_plan>(state.range(0));
-  const auto targets = static_cast<svf_targets>(state.range(2));
+  const auto targets = targets_of(state.range(2));
   std::vector<delta_ref> deltas;
   for (std::int64_t i = 0; i < state.range(1); ++i)
     deltas.push_back(random_delta(static_cast<std::uint64_t>(i), targets));
@@ -168,7 +174,7 @@ BENCHMARK(prefill)->ArgName("tokens")->Arg(64)->Arg(512)->UseRealTime()->Unit(
 /// W' of all adapted projections of a mixture.
 void build_dense(benchmark::State& state) {
   if (skipped(state)) return;
-  const auto targets = static_cast<svf_targets>(state.range(0));
+  const auto targets = targets_of(state.range(0));
   (void)model()->network().load_factors(
       svf_layout{model()->config(), targets});
   std::uint64_t seed = 1000;
@@ -186,7 +192,7 @@ BENCHMARK(build_dense)->ArgName("targets")->Arg(1)->Arg(2)->UseRealTime()->Unit(
 /// 16, teacher-forced.
 void search_iteration(benchmark::State& state) {
   if (skipped(state)) return;
-  const auto targets = static_cast<svf_targets>(state.range(0));
+  const auto targets = targets_of(state.range(0));
   std::vector<scoring_row> rows;
   for (std::uint64_t c = 0; c < 32; ++c) {
     const auto delta = random_delta(c, targets);

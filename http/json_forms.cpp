@@ -188,7 +188,8 @@ ordered_json form_of(const store_evaluation& evaluation) {
 ordered_json form_of(const expert_heatmap& map) {
   ordered_json rows = ordered_json::array();
   for (const auto& row : map.rows) {
-    rows.push_back({{"layer", row.layer},
+    rows.push_back({{"layer", row.layer ? ordered_json(*row.layer)
+                                        : ordered_json(nullptr)},
                     {"projection", row.projection},
                     {"rank", row.rank},
                     {"mean", row.mean},

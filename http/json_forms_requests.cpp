@@ -130,7 +130,7 @@ result<training_form> parse_training(std::string expert,
   in.read("classify", spec.classify);
   in.read_choice("form", spec.form, {"raw", "chat"});
   in.read_choice("format", spec.format, {"jsonl", "text"});
-  in.read_choice("targets", spec.targets, {"attention", "mlp", "all"});
+  in.read("targets", spec.targets, 256);
   in.read_choice("norm", spec.norm, {"none", "nuclear"});
   in.read_choice("parametrisation", spec.parametrisation,
                  {"direct", "sigmoid"});
@@ -183,7 +183,7 @@ result<std::string> parse_decompose(std::string_view body) {
   if (!value) return value.error();
   std::string targets = "all";
   object_reader in(*value, "body");
-  in.read_choice("targets", targets, {"attention", "mlp", "all"});
+  in.read("targets", targets, 256);
   if (auto fine = in.finish(); !fine) return fine.error();
   return targets;
 }

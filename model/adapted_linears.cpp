@@ -13,8 +13,8 @@ std::vector<at::Tensor> split(const svf_linear& linear, const at::Tensor& y) {
   std::vector<at::Tensor> out;
   std::int64_t begin = 0;
   for (const auto& part : linear.parts()) {
-    out.push_back(y.narrow(1, begin, part.where.out_features));
-    begin += part.where.out_features;
+    out.push_back(y.narrow(1, begin, part.out_features));
+    begin += part.out_features;
   }
   return out;
 }
@@ -54,13 +54,12 @@ adapted_linears::adapted_linears(transformer& net, std::int64_t size)
       gradient_(at::zeros(
           {size},
           at::TensorOptions().dtype(at::kFloat).device(net.device()))) {
-  for (const auto& linear : net.linears()) {
-    const auto plain = linear.plain();
-    weight_mn_.push_back(plain.size() == 1 ? plain.front().contiguous()
-                                           : at::cat(plain, 0));
-    dense_.emplace_back();
-    adapted_.push_back(false);
-  }
+  const auto count = net.linears().size();
+  // The base's head is differentiated by the loss, with a copy of its own.
+  for (std::size_t i = 0; i + 1 < count; ++i)
+    weight_mn_.push_back(net.linears()[i].plain());
+  weight_mn_.emplace_back();
+  dense_.linears.resize(count);
 }
 
 adapted_linears::~adapted_linears() = default;
@@ -68,15 +67,20 @@ adapted_linears::~adapted_linears() = default;
 void adapted_linears::replace(std::size_t linear,
                               const at::Tensor& weight_mn) {
   weight_mn_[linear] = weight_mn;
-  dense_[linear] = linear_weight{weight_mn};
-  adapted_[linear] = true;
+  dense_.linears[linear] = linear_weight{weight_mn};
+}
+
+void adapted_linears::head_backward(const at::Tensor& hidden_ah,
+                                    const at::Tensor& d_logits_av) const {
+  const auto head = net_.linears().size() - 1;
+  if (adapts(head, 0)) accumulate(head, 0, hidden_ah, d_logits_av);
 }
 
 at::Tensor adapted_linears::run(std::size_t linear,
                                 const at::Tensor& x_bn) const {
   const auto& of = net_.linears()[linear];
-  return adapted_[linear] ? of.apply_dense(x_bn, dense_[linear])
-                          : of.apply_base(x_bn);
+  const auto& dense = dense_.linears[linear];
+  return dense.defined() ? of.apply_dense(x_bn, dense) : of.apply_base(x_bn);
 }
 
 at::Tensor adapted_linears::run_backward(std::size_t linear,
@@ -97,31 +101,27 @@ std::vector<at::Tensor> adapted_linears::apply_all(
     const at::Tensor& x_bn) const {
   return recorded::apply(
       x_bn, reinterpret_cast<std::int64_t>(this),
-      static_cast<std::int64_t>(transformer::linear_of(layer, kinds.front())));
+      static_cast<std::int64_t>(net_.linear_of(layer, kinds.front())));
 }
 
 at::Tensor adapted_linears::apply(std::int64_t layer, projection_kind kind,
                                   const at::Tensor& x_bn) const {
   auto parts = apply_all(layer, {&kind, 1}, x_bn);
-  const auto& linear = net_.linears()[transformer::linear_of(layer, kind)];
-  return parts[static_cast<std::size_t>(kind) -
-               static_cast<std::size_t>(linear.first_kind())];
+  return parts[net_.linears()[net_.linear_of(layer, kind)].part_of(kind)];
 }
 
 std::vector<at::Tensor> base_linears::apply_all(
     std::int64_t layer, std::span<const projection_kind> kinds,
     const at::Tensor& x_bn) const {
   const auto& linear =
-      net_.linears()[transformer::linear_of(layer, kinds.front())];
+      net_.linears()[net_.linear_of(layer, kinds.front())];
   return split(linear, linear.apply_base(x_bn));
 }
 
 at::Tensor base_linears::apply(std::int64_t layer, projection_kind kind,
                                const at::Tensor& x_bn) const {
   auto parts = apply_all(layer, {&kind, 1}, x_bn);
-  const auto& linear = net_.linears()[transformer::linear_of(layer, kind)];
-  return parts[static_cast<std::size_t>(kind) -
-               static_cast<std::size_t>(linear.first_kind())];
+  return parts[net_.linears()[net_.linear_of(layer, kind)].part_of(kind)];
 }
 
 }  // namespace t2

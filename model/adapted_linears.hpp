@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "model/linear_weight.hpp"
+#include "model/adapted_weights.hpp"
 #include "model/svf_linear.hpp"
 #include "model/training_graph.hpp"
 
@@ -30,9 +30,17 @@ class adapted_linears : public trainable_linears {
   /// Puts float32 [size()] (CPU) into the model.
   virtual void set(const at::Tensor& values) = 0;
 
-  /// W' of each linear of the transformer, for rollouts; undefined where the
-  /// base is not adapted.
-  const std::vector<linear_weight>& dense() const { return dense_; }
+  /// What rollouts run under.
+  const adapted_weights& dense() const { return dense_; }
+  /// W' of the head, [V, H] in the compute type; undefined where it is the
+  /// base's.
+  const at::Tensor& head() const { return weight_mn_.back(); }
+  /// Adds to the gradient what the logits' gradient d_logits_av says under an
+  /// adapted head. hidden_ah: its input.
+  void head_backward(const at::Tensor& hidden_ah,
+                     const at::Tensor& d_logits_av) const;
+  /// Whether looked-up rows are not the base's.
+  virtual bool adapts_embedding() const { return false; }
 
   void zero_gradient() { gradient_.zero_(); }
   /// float32 [size()], of all backward passes since zero_gradient().
@@ -67,12 +75,11 @@ class adapted_linears : public trainable_linears {
 
   transformer& net_;
   at::Tensor gradient_;  // float32 [size()]; parts are views
+  adapted_weights dense_;
 
  private:
   struct recorded;
   std::vector<at::Tensor> weight_mn_;  // plain, of each linear
-  std::vector<linear_weight> dense_;
-  std::vector<bool> adapted_;
 };
 
 /// The base's own projections: what a policy is compared with.

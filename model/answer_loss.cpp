@@ -17,26 +17,25 @@ at::Tensor log_probabilities(const at::Tensor& hidden_ah,
 
 }  // namespace
 
-answer_loss cross_entropy(const at::Tensor& hidden_ah,
-                          const at::Tensor& head_vh, const packed_rows& rows,
-                          bool with_gradient) {
-  return policy_loss(hidden_ah, {}, head_vh, rows, kl_direction::policy_base,
+answer_loss cross_entropy(const at::Tensor& hidden_ah, const loss_head& head,
+                          const packed_rows& rows, bool with_gradient) {
+  return policy_loss(hidden_ah, {}, head, rows, kl_direction::policy_base,
                      with_gradient);
 }
 
 answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
-                        const at::Tensor& head_vh, const packed_rows& rows,
+                        const loss_head& head, const packed_rows& rows,
                         kl_direction direction, bool with_gradient) {
   const at::NoGradGuard no_gradient;
   answer_loss out;
   out.log_probabilities.reserve(rows.weights.size());
   if (with_gradient) out.grad_hidden_ah = at::empty_like(hidden_ah);
   const auto at_once =
-      std::max<std::int64_t>(1, logits_bytes / (4 * head_vh.size(0)));
+      std::max<std::int64_t>(1, logits_bytes / (4 * head.vh.size(0)));
   for (std::int64_t a = 0; a < hidden_ah.size(0); a += at_once) {
     const auto n = std::min(at_once, hidden_ah.size(0) - a);
     const auto target = rows.target_a.narrow(0, a, n).unsqueeze(1);
-    auto log_p = log_probabilities(hidden_ah.narrow(0, a, n), head_vh);
+    auto log_p = log_probabilities(hidden_ah.narrow(0, a, n), head.vh);
     const auto chosen =
         log_p.gather(1, target).squeeze(1).to(at::kCPU).to(at::kDouble);
     const auto* values = chosen.const_data_ptr<double>();
@@ -48,7 +47,7 @@ answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
     at::Tensor of_divergence;  // ∂L/∂logits
     if (base_ah.defined()) {
       const auto kl = kl_divergence(
-          log_p, log_probabilities(base_ah.narrow(0, a, n), head_vh),
+          log_p, log_probabilities(base_ah.narrow(0, a, n), head.base_vh),
           direction, with_gradient);
       auto weights = std::vector<float>(
           rows.kl_weights.begin() + a, rows.kl_weights.begin() + a + n);
@@ -68,8 +67,9 @@ answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
     d_logits.scatter_add_(1, target, at::full_like(target, -1, at::kFloat));
     d_logits.mul_(rows.weight_a.narrow(0, a, n).unsqueeze(1));
     if (of_divergence.defined()) d_logits.add_(of_divergence);
+    if (head.backward) head.backward(hidden_ah.narrow(0, a, n), d_logits);
     out.grad_hidden_ah.narrow(0, a, n).copy_(
-        at::mm(d_logits.to(head_vh.scalar_type()), head_vh));
+        at::mm(d_logits.to(head.vh.scalar_type()), head.vh));
   }
   return out;
 }

@@ -1,13 +1,13 @@
 #include "model/checkpoint.hpp"
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
-#include <cstring>
 #include <optional>
-#include <set>
+#include <string>
 #include <utility>
 
-#include "model/architecture.hpp"
-#include "model/json_file.hpp"
+#include "model/safetensors.hpp"
 
 namespace t2 {
 namespace {
@@ -33,122 +33,52 @@ std::optional<std::size_t> first_non_finite(std::span<const std::byte> bytes,
   return std::nullopt;
 }
 
-std::optional<std::size_t> first_non_finite(const tensor_view& view) {
-  switch (view.dtype) {
+std::optional<std::size_t> first_non_finite(std::span<const std::byte> bytes,
+                                            at::ScalarType type) {
+  switch (type) {
     case at::ScalarType::Float:
-      return first_non_finite<std::uint32_t>(view.bytes, 0x7f800000u);
+      return first_non_finite<std::uint32_t>(bytes, 0x7f800000u);
     case at::ScalarType::BFloat16:
-      return first_non_finite<std::uint16_t>(view.bytes, 0x7f80);
+      return first_non_finite<std::uint16_t>(bytes, 0x7f80);
     default:
-      return first_non_finite<std::uint16_t>(view.bytes, 0x7c00);
+      return first_non_finite<std::uint16_t>(bytes, 0x7c00);
   }
 }
 
-bool is_weight_dtype(at::ScalarType dtype) {
-  return dtype == at::ScalarType::Float || dtype == at::ScalarType::BFloat16 ||
-         dtype == at::ScalarType::Half;
-}
-
-/// A file of the folder itself: no separators, no "..", no hidden names.
-bool is_plain_file_name(const std::string& name) {
-  return !name.empty() && name.front() != '.' &&
-         name.find('/') == std::string::npos &&
-         name.find('\0') == std::string::npos;
+std::optional<std::size_t> first_non_finite(const at::Tensor& values) {
+  return first_non_finite(
+      {static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()},
+      values.scalar_type());
 }
 
 }  // namespace
 
-result<checkpoint> checkpoint::open(const std::filesystem::path& folder) {
+result<checkpoint> checkpoint::open(const std::filesystem::path& path) {
+  auto source = open_weights(path);
+  if (!source) return source.error();
   checkpoint out;
-  out.folder_ = folder;
-  const auto single = folder / "model.safetensors";
-  const auto index = folder / "model.safetensors.index.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(single, ignored)) {
-    auto file = safetensors_file::open(single);
-    if (!file) return file.error();
-    for (const auto& view : file->tensors()) out.tensors_.emplace(view.name, view);
-    return out;
-  }
-  if (!std::filesystem::exists(index, ignored))
-    return error{ec::not_found,
-                 folder.string() +
-                     ": expected model.safetensors or "
-                     "model.safetensors.index.json, found neither"};
-  if (auto opened = out.open_shards(index); !opened) return opened.error();
+  out.folder_ = path;
+  out.source_ = *std::move(source);
   return out;
-}
-
-result<void> checkpoint::open_shards(const std::filesystem::path& index) {
-  const auto json = read_json_file(index);
-  if (!json) return json.error();
-  const auto fail = [&](const std::string& why) {
-    return error{ec::corrupt, index.string() + ": " + why};
-  };
-  const auto weights = json->find("weight_map");
-  if (weights == json->end() || !weights->is_object())
-    return fail("weight_map: expected an object, found none");
-
-  std::map<std::string, safetensors_file> shards;
-  for (const auto& [tensor, shard] : weights->items()) {
-    if (!shard.is_string() ||
-        !is_plain_file_name(shard.get_ref<const std::string&>()))
-      return fail("tensor '" + tensor +
-                  "': expected the name of a file beside the index, found " +
-                  shard.dump(-1, ' ', true,
-                             nlohmann::json::error_handler_t::replace));
-    const auto& name = shard.get_ref<const std::string&>();
-    auto at = shards.find(name);
-    if (at == shards.end()) {
-      auto file = safetensors_file::open(folder_ / name);
-      if (!file) return file.error();
-      at = shards.emplace(name, std::move(*file)).first;
-    }
-    const auto& views = at->second.tensors();
-    const auto view = std::lower_bound(
-        views.begin(), views.end(), tensor,
-        [](const tensor_view& a, const std::string& b) { return a.name < b; });
-    if (view == views.end() || view->name != tensor)
-      return error{ec::corrupt, (folder_ / name).string() +
-                                    ": expected a tensor '" + tensor +
-                                    "' (by the index), found none"};
-    tensors_.emplace(tensor, *view);
-  }
-  return {};
 }
 
 checkpoint checkpoint::named_for(const model_config& config) const {
   checkpoint out = *this;
   out.config_ = std::make_shared<const model_config>(config);
-  if (const auto* family = find_architecture(config.model_type);
-      family && family->names)
-    out.names_ = family->names();
+  out.names_ = source_->names(config);
   return out;
 }
 
-const tensor_view* checkpoint::holder(const stored_weight& weight) const {
-  if (const auto at = tensors_.find(weight.name); at != tensors_.end())
-    return &at->second;
-  // A model without its head is saved under shorter names, or the other way.
-  const auto at = tensors_.find("transformer." + weight.name);
-  return at == tensors_.end() ? nullptr : &at->second;
+const stored_tensor* checkpoint::holder(const stored_weight& weight) const {
+  if (const auto* found = source_->find(weight.name)) return found;
+  return weight.other_name.empty() ? nullptr : source_->find(weight.other_name);
 }
 
 bool checkpoint::has(std::string_view name) const {
   return holder(names_.find(name)) != nullptr;
 }
 
-std::vector<std::string> checkpoint::stored_names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, view] : tensors_) names.push_back(name);
-  return names;
-}
-
-const tensor_view& checkpoint::stored(std::string_view name) const {
-  return tensors_.find(name)->second;
-}
-
-result<tensor_view> checkpoint::view(std::string_view name) const {
+result<stored_tensor> checkpoint::view(std::string_view name) const {
   const auto weight = names_.find(name);
   if (const auto* found = holder(weight)) return *found;
   return error{ec::not_found, folder_.string() + ": expected a tensor '" +
@@ -181,13 +111,12 @@ result<at::Tensor> checkpoint::tensor(
   if (!std::ranges::equal(stored_shape, view->shape))
     return fail("expected shape " + shape_text(stored_shape) + ", found " +
                 shape_text(view->shape));
-  if (!is_weight_dtype(view->dtype))
-    return fail("expected F32, BF16 or F16, found " +
-                std::string{safetensors_dtype(view->dtype)});
-  if (const auto bad = first_non_finite(*view))
+  if (!view->encoding || !traits(*view->encoding).weights)
+    return fail("expected F32, BF16 or F16, found " + std::string{view->type});
+  auto tensor = decode(*view);
+  if (const auto bad = first_non_finite(tensor))
     return fail("expected finite values, found NaN or infinity at element " +
                 std::to_string(*bad));
-  auto tensor = view->tensor();
   if (turned) tensor = tensor.t();
   if (is_by_head(how)) {
     std::vector<std::int64_t> split{config_->heads, 3, config_->head_dim};
@@ -200,12 +129,6 @@ result<at::Tensor> checkpoint::tensor(
   }
   return rows.count == rows.whole ? tensor
                                   : tensor.narrow(0, rows.begin, rows.count);
-}
-
-std::vector<std::filesystem::path> checkpoint::files() const {
-  std::set<std::filesystem::path> files;
-  for (const auto& [name, view] : tensors_) files.insert(view.file);
-  return {files.begin(), files.end()};
 }
 
 }  // namespace t2

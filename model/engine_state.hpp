@@ -116,10 +116,10 @@ struct engine::state {
   std::int64_t holders() const;
 
   // engine_step.cpp
-  result<at::Tensor> forward(std::vector<chunk>& chunks);
+  result<head_rows> forward(std::vector<chunk>& chunks);
   void run(std::vector<chunk> chunks);
   void fail_all(const std::vector<chunk>& chunks, const error& failure);
-  void advance(const std::vector<chunk>& chunks, const at::Tensor& hidden_rh);
+  void advance(const std::vector<chunk>& chunks, const head_rows& rows);
   /// Which of a step's hidden states are read, and what for.
   struct wanted_rows {
     std::vector<std::shared_ptr<answer_unit>> answers;
@@ -132,7 +132,7 @@ struct engine::state {
   wanted_rows move_on(const std::vector<chunk>& chunks);
   void tell_scores(const std::vector<chunk>& chunks);
   void sample_all(const std::vector<std::shared_ptr<answer_unit>>& answers,
-                  const at::Tensor& hidden_rh);
+                  const head_rows& rows);
   void accept(const std::shared_ptr<answer_unit>& unit, sampled_token drawn);
   void count_prompt(answer_unit& unit);
   void count_step(const std::vector<chunk>& chunks);

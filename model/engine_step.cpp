@@ -1,8 +1,5 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <exception>
@@ -16,17 +13,6 @@
 namespace t2 {
 namespace {
 
-at::Tensor pick(const at::Tensor& hidden_rh,
-                       std::vector<std::int64_t>& rows) {
-  if (static_cast<std::int64_t>(rows.size()) == hidden_rh.size(0))
-    return hidden_rh;
-  const c10::InferenceMode inference;
-  return hidden_rh.index_select(
-      0, at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())},
-                       at::kLong)
-             .to(hidden_rh.device()));
-}
-
 void finish_row(score_request& request) {
   if (--request.missing > 0) return;
   auto callback = std::exchange(request.on_scores, nullptr);
@@ -35,8 +21,8 @@ void finish_row(score_request& request) {
 
 }  // namespace
 
-/// Runs the chunks; the rows' hidden states come back as [wanted rows, H].
-result<at::Tensor> engine::state::forward(std::vector<chunk>& chunks) {
+/// Runs the chunks; the wanted rows come back.
+result<head_rows> engine::state::forward(std::vector<chunk>& chunks) {
   // Base rows first, then mixture by mixture: each plan sees whole runs. A
   // parent stays before its children, which have its delta.
   std::ranges::stable_sort(chunks, {}, [](const chunk& c) {
@@ -79,12 +65,12 @@ void engine::state::fail_all(const std::vector<chunk>& chunks, const error& fail
 }
 
 void engine::state::advance(const std::vector<chunk>& chunks,
-                            const at::Tensor& hidden_rh) {
+                            const head_rows& rows) {
   auto wanted = move_on(chunks);
   count_step(chunks);
   if (!wanted.scores.empty()) {
     const auto log_p = model->network().log_probabilities(
-        pick(hidden_rh, wanted.score_rows), wanted.scored_under,
+        rows.pick(wanted.score_rows), wanted.scored_under,
         wanted.targets);
     for (std::size_t i = 0; i < wanted.scores.size(); ++i)
       wanted.scores[i]->log_probabilities.push_back(log_p[i]);
@@ -94,7 +80,7 @@ void engine::state::advance(const std::vector<chunk>& chunks,
     if (dynamic_cast<prefix_unit*>(unit.get()) && unit->pending() == 0)
       of(unit->urgency).remove(unit);
   if (!wanted.answers.empty())
-    sample_all(wanted.answers, pick(hidden_rh, wanted.answer_rows));
+    sample_all(wanted.answers, rows.pick(wanted.answer_rows));
 }
 
 /// Notes that the chunks are computed, and what their hidden states are for.
@@ -170,8 +156,8 @@ void engine::state::count_step(const std::vector<chunk>& chunks) {
 }
 
 void engine::state::sample_all(const std::vector<std::shared_ptr<answer_unit>>& answers,
-                const at::Tensor& hidden_rh) {
-  auto logits_rv = model->network().logits(hidden_rh).contiguous();
+                const head_rows& rows) {
+  auto logits_rv = model->network().logits(rows).contiguous();
   auto* logits = logits_rv.data_ptr<float>();
   const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
   std::vector<result<sampled_token>> drawn(answers.size(), sampled_token{});

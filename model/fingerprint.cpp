@@ -23,7 +23,7 @@ constexpr std::string_view fingerprint_version = "t2-base-1\n";
 /// Size and times of each weight file; nothing where one cannot be asked.
 std::optional<nlohmann::json> describe_files(const checkpoint& weights) {
   auto files = nlohmann::json::array();
-  for (const auto& path : weights.files()) {
+  for (const auto& path : weights.source().files()) {
     const auto state = file_state::of(path);
     if (!state) return std::nullopt;
     files.push_back({{"name", path.filename().string()},
@@ -93,22 +93,22 @@ void say_changed(const std::filesystem::path& folder,
 
 }  // namespace
 
-std::string tensor_sha256(const tensor_view& view) {
-  return sha256_hex(view.bytes);
+std::string tensor_sha256(const stored_tensor& tensor) {
+  return sha256_hex(tensor.bytes);
 }
 
 std::map<std::string, std::string> tensor_digests(const checkpoint& weights) {
-  const auto names = weights.stored_names();
-  std::vector<std::string> digests(names.size());
-  at::parallel_for(0, static_cast<std::int64_t>(names.size()), 1,
+  const auto& tensors = weights.source().tensors();
+  std::vector<std::string> digests(tensors.size());
+  at::parallel_for(0, static_cast<std::int64_t>(tensors.size()), 1,
                    [&](std::int64_t begin, std::int64_t end) {
                      for (auto i = static_cast<std::size_t>(begin);
                           i < static_cast<std::size_t>(end); ++i)
-                       digests[i] = tensor_sha256(weights.stored(names[i]));
+                       digests[i] = tensor_sha256(tensors[i]);
                    });
   std::map<std::string, std::string> out;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    out.emplace(names[i], std::move(digests[i]));
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    out.emplace(tensors[i].name, std::move(digests[i]));
   return out;
 }
 
@@ -124,11 +124,10 @@ std::string base_fingerprint(
   hash.update(fingerprint_version);
   hash.update(config.canonical_json());
   for (const auto& [name, digest] : digests) {
-    const auto& view = weights.stored(name);
+    const auto& tensor = *weights.source().find(name);
     // Lengths before names: no name can imitate another line.
     hash.update("\n" + std::to_string(name.size()) + " " + name + " " +
-                std::string{safetensors_dtype(view.dtype)} + " " +
-                shape_text(view.shape) + " " + digest);
+                std::string{tensor.type} + " " + shape_text(tensor.shape) + " " + digest);
   }
   return hash.hex();
 }

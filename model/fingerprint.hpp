@@ -13,7 +13,7 @@
 namespace t2 {
 
 /// SHA-256 of a tensor's bytes as stored, 64 hexadecimal digits.
-std::string tensor_sha256(const tensor_view& view);
+std::string tensor_sha256(const stored_tensor& tensor);
 
 /// SHA-256 of every tensor by name. Reads all weights, on all cores.
 std::map<std::string, std::string> tensor_digests(const checkpoint& weights);

@@ -16,12 +16,12 @@ namespace t2 {
 namespace {
 
 result<c10::ScalarType> parse_dtype(const std::string& text,
-                                    c10::ScalarType stored,
+                                    const stored_tensor& stored,
                                     c10::Device device) {
   if (text == "float32") return c10::kFloat;
   if (text == "bfloat16") return c10::kBFloat16;
   if (text == "auto")
-    return stored == c10::kBFloat16 &&
+    return stored.encoding == tensor_encoding::bf16 &&
                    (!device.is_cpu() || multiplies_bfloat16_fast())
                ? c10::kBFloat16
                : c10::kFloat;
@@ -37,7 +37,7 @@ result<void> check_tied_head(const model_config& config,
   if (!config.tied_embeddings || !head) return {};
   const auto embeddings = weights.view("model.embed_tokens.weight");
   if (!embeddings) return embeddings.error();
-  if (head->dtype == embeddings->dtype && head->shape == embeddings->shape &&
+  if (head->type == embeddings->type && head->shape == embeddings->shape &&
       std::ranges::equal(head->bytes, embeddings->bytes))
     return {};
   return error{ec::incompatible,
@@ -70,7 +70,7 @@ result<std::shared_ptr<language_model>> language_model::load(
 
   const auto stored = model->checkpoint_.view("model.embed_tokens.weight");
   if (!stored) return stored.error();
-  const auto dtype = parse_dtype(options.dtype, stored->dtype, *device);
+  const auto dtype = parse_dtype(options.dtype, *stored, *device);
   if (!dtype) return dtype.error();
   model->dtype_ = *dtype;
 

@@ -23,7 +23,7 @@ namespace {
 /// `delta` as a row of another layout; what that one lacks is dropped (it
 /// never is: the union is used), what this one lacks is 0.
 at::Tensor spread(const singular_delta& delta, const svf_layout& onto) {
-  if (delta.layout().targets() == onto.targets()) return delta.d();
+  if (delta.layout().matches(onto)) return delta.d();
   auto row = at::zeros({onto.total()}, delta.d().options());
   for (std::size_t p = 0; p < delta.layout().size(); ++p) {
     const auto& projection = delta.layout().projections()[p];
@@ -40,7 +40,7 @@ step_deltas::step_deltas(const model_config& config,
                          std::span<const delta_ref> deltas,
                          std::span<const std::int64_t> counts,
                          c10::Device device) {
-  bool same_targets = true;
+  bool same_layout = true;
   std::int64_t row = 0;
   for (std::size_t i = 0; i < deltas.size(); ++i) {
     std::int32_t index = -1;
@@ -51,8 +51,7 @@ step_deltas::step_deltas(const model_config& config,
           });
       index = static_cast<std::int32_t>(at - distinct_.begin());
       if (at == distinct_.end()) distinct_.push_back(deltas[i]);
-      same_targets &= deltas[i]->layout().targets() ==
-                      distinct_.front()->layout().targets();
+      same_layout &= deltas[i]->layout().matches(distinct_.front()->layout());
     }
     if (counts[i] == 0) continue;
     if (index < 0 && first_adapted_ == row) first_adapted_ += counts[i];
@@ -63,20 +62,46 @@ step_deltas::step_deltas(const model_config& config,
     rows_.insert(rows_.end(), static_cast<std::size_t>(counts[i]), index);
   }
   if (distinct_.empty()) return;
-  layout_.emplace(same_targets
-                      ? distinct_.front()->layout()
-                      : svf_layout{config, svf_targets::all});
+  if (same_layout) {
+    layout_ = distinct_.front()->shared_layout();
+  } else {
+    auto targets = distinct_.front()->layout().targets();
+    for (const auto& delta : distinct_)
+      targets = svf_targets::both(targets, delta->layout().targets());
+    layout_ = std::make_shared<svf_layout>(config, targets);
+  }
   std::vector<at::Tensor> table;
   for (const auto& delta : distinct_) table.push_back(spread(*delta, *layout_));
   d_gn_ = at::stack(table).to(device);
 }
 
-at::Tensor step_deltas::columns(std::int64_t layer, projection_kind first,
-                                std::int64_t ranks) const {
+at::Tensor step_deltas::columns(std::span<const projection> of) const {
   if (!layout_) return {};
-  const auto p = layout_->find(layer, first);
-  if (p < 0) return {};
-  return d_gn_.narrow(1, layout_->offset(static_cast<std::size_t>(p)), ranks);
+  std::vector<std::int64_t> places;
+  std::int64_t ranks = 0;
+  bool any = false, adjacent = true;
+  for (const auto& one : of) {
+    places.push_back(layout_->find(one.layer, one.kind));
+    ranks += one.rank();
+    any |= places.back() >= 0;
+    adjacent &= places.back() >= 0 &&
+                places.back() == places.front() +
+                                     static_cast<std::int64_t>(places.size()) - 1;
+  }
+  if (!any) return {};
+  const auto offset = [&](std::int64_t place) {
+    return layout_->offset(static_cast<std::size_t>(place));
+  };
+  if (adjacent) return d_gn_.narrow(1, offset(places.front()), ranks);
+  auto out = at::zeros({d_gn_.size(0), ranks}, d_gn_.options());
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    const auto rank = of[i].rank();
+    if (places[i] >= 0)
+      out.narrow(1, begin, rank).copy_(d_gn_.narrow(1, offset(places[i]), rank));
+    begin += rank;
+  }
+  return out;
 }
 
 }  // namespace t2

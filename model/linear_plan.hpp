@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -43,21 +42,23 @@ class step_deltas {
   const std::vector<delta_run>& runs() const { return runs_; }
   std::span<const std::int32_t> rows() const { return rows_; }
   bool all_base() const { return distinct_.empty(); }
+  /// What any of them adapts. Not where all is the base's.
+  const svf_layout& layout() const { return *layout_; }
   /// True if one delta (not the base) covers every row.
   bool uniform() const { return runs_.size() == 1 && !all_base(); }
   /// Rows before this one are the base's.
   std::int64_t first_adapted() const { return first_adapted_; }
-  /// d of all distinct deltas for `ranks` entries from (layer, first kind) on:
-  /// float32 [G, ranks] on the device, or undefined where nobody adapts it.
-  at::Tensor columns(std::int64_t layer, projection_kind first,
-                     std::int64_t ranks) const;
+  /// d of all distinct deltas for these projections, one after the other:
+  /// float32 [G, their ranks] on the device, 0 where a projection is not
+  /// adapted; undefined where none of them is.
+  at::Tensor columns(std::span<const projection> of) const;
 
  private:
   std::vector<delta_ref> distinct_;
   std::vector<delta_run> runs_;
   std::vector<std::int32_t> rows_;
   std::int64_t first_adapted_ = 0;
-  std::optional<svf_layout> layout_;
+  std::shared_ptr<const svf_layout> layout_;  // of all; null: the base
   at::Tensor d_gn_;  // [G, layout total]
 };
 

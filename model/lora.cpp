@@ -12,25 +12,22 @@
 namespace t2 {
 namespace {
 
-constexpr std::array<std::string_view, 7> names{
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
-    "down_proj"};
+constexpr std::size_t kinds_of_layer = 7;
 
 }  // namespace
 
-std::string_view lora_target(projection_kind kind) {
-  return names[static_cast<std::size_t>(kind)];
-}
 
 result<std::vector<projection_kind>> parse_lora_targets(
     std::string_view text) {
-  std::array<bool, names.size()> chosen{};
+  std::array<bool, kinds_of_layer> chosen{};
   for (auto rest = text;;) {
     const auto comma = rest.find(',');
     const auto name = rest.substr(0, comma);
     std::size_t i = 0;
-    while (i < names.size() && names[i] != name) ++i;
-    if (i == names.size())
+    while (i < chosen.size() &&
+           to_string(static_cast<projection_kind>(i)) != name)
+      ++i;
+    if (i == chosen.size())
       return error{ec::invalid_argument,
                    "lora_targets: expected q_proj, k_proj, v_proj, o_proj, "
                    "gate_proj, up_proj and down_proj between commas, found '" +
@@ -53,7 +50,7 @@ result<void> check_lora_targets(const model_config& config,
       return error{ec::invalid_argument,
                    "lora_targets: expected projections that " +
                        config.model_type + " has, found '" +
-                       std::string{lora_target(kind)} + "'"};
+                       std::string{to_string(kind)} + "'"};
   return {};
 }
 
@@ -95,7 +92,7 @@ lora_linears::lora_linears(transformer& net,
 
 const lora_layout::place* lora_linears::at_part(std::size_t linear,
                                                 std::size_t part) const {
-  const auto& where = net_.linears()[linear].parts()[part].where;
+  const auto& where = net_.linears()[linear].parts()[part];
   return layout_->find(where.layer, where.kind);
 }
 
@@ -112,18 +109,19 @@ void lora_linears::set(const at::Tensor& values) {
   for (std::size_t i = 0; i < linears.size(); ++i) {
     bool any = false;
     std::vector<at::Tensor> parts;
+    for (std::size_t p = 0; p < linears[i].parts().size(); ++p)
+      any |= at_part(i, p) != nullptr;
+    if (!any) continue;
     for (std::size_t p = 0; p < linears[i].parts().size(); ++p) {
-      const auto& w_mn = linears[i].parts()[p].weight_mn;
       const auto* at = at_part(i, p);
-      any |= at != nullptr;
-      auto weight = w_mn.to(net_.device());
+      auto weight = linears[i].decode(p);
       if (at)
         weight = at::addmm(weight.to(at::kFloat), layout_->b_mr(values_, *at),
                            layout_->a_rn(values_, *at), 1,
                            layout_->shape().scale());
       parts.push_back(weight.to(net_.dtype()));
     }
-    if (any) replace(i, at::cat(parts, 0));
+    replace(i, at::cat(parts, 0));
   }
 }
 

@@ -26,8 +26,6 @@ struct lora_shape {
 
 /// "q_proj,v_proj" as kinds, in the order of projection_kind, each once.
 result<std::vector<projection_kind>> parse_lora_targets(std::string_view text);
-/// "q_proj".
-std::string_view lora_target(projection_kind kind);
 /// ec::invalid_argument where the model has no such projections (an MLP without
 /// a gate).
 result<void> check_lora_targets(const model_config& config,

@@ -93,7 +93,7 @@ result<void> write_lora_adapter(const std::filesystem::path& folder,
     return written;
   const auto& shape = layout.shape();
   json targets = json::array();
-  for (const auto kind : shape.kinds) targets.push_back(lora_target(kind));
+  for (const auto kind : shape.kinds) targets.push_back(to_string(kind));
   const json config{{"peft_type", "LORA"},
                     {"task_type", "CAUSAL_LM"},
                     {"base_model_name_or_path", base_name},

@@ -30,7 +30,7 @@ void compare_weights(const checkpoint& weights, const digests& before,
   };
   std::map<std::filesystem::path, changes> by_file;
   for (const auto& [name, digest] : now) {
-    auto& of = by_file[weights.stored(name).file];
+    auto& of = by_file[weights.source().find(name)->file];
     ++of.tensors;
     if (digest_in(before, name) == "sha256 " + digest) continue;
     if (of.changed++ == 0) of.first = name;

@@ -24,7 +24,7 @@ error changed(const std::filesystem::path& path, const std::string& found) {
 result<void> read_anew(const language_model& model,
                        const std::vector<std::filesystem::path>& files) {
   at::set_num_threads(1);  // of this thread: the engine has the others
-  const auto weights = model.weights().files();
+  const auto weights = model.weights().source().files();
   const std::filesystem::path* shard = nullptr;
   for (const auto& file : files) {
     if (std::ranges::find(weights, file) != weights.end()) {
@@ -61,7 +61,7 @@ result<void> model_watch::look() {
 }
 
 result<void> model_watch::look_at(const mapped_file& file, suspects& differ) {
-  const auto weights = model_->weights().files();
+  const auto weights = model_->weights().source().files();
   const bool ours =
       std::ranges::find(weights, file.path) != weights.end() ||
       file.path.parent_path() == model_->decompositions().folder();

@@ -99,7 +99,7 @@ plan_costs plan_costs::measure(const model_config& config,
     const auto copies =
         copies_of(i, layout, config.layers, dtype, device);
     auto& map = out.maps_[i];
-    const auto inputs = copies.front().parts().front().where.in_features;
+    const auto inputs = copies.front().parts().front().in_features;
     const auto d_gr = at::rand({1, copies.front().ranks()}, at::kFloat).to(device);
     for (std::size_t g = 0; g < grid.size(); ++g) {
       const auto x = at::rand({grid[g], inputs}, at::kFloat).to(device).to(dtype);

@@ -1,6 +1,8 @@
 #include "model/plan_costs.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <nlohmann/json.hpp>
 
 #include "model/projection.hpp"
@@ -25,12 +27,34 @@ double at(const plan_costs::curve& curve, std::int64_t rows) {
   return curve[after - 1] + part * (curve[after] - curve[after - 1]);
 }
 
+std::optional<std::size_t> map_of(projection_kind kind) {
+  if (kind <= projection_kind::value) return 0;
+  if (kind == projection_kind::output) return 1;
+  if (kind <= projection_kind::up) return 2;
+  if (kind == projection_kind::down) return 3;
+  return std::nullopt;
+}
+
+linear_shares entries_of(std::span<const projection> projections) {
+  linear_shares sum{};
+  for (const auto& p : projections)
+    if (const auto map = map_of(p.kind))
+      sum[*map] += static_cast<double>(p.out_features * p.in_features);
+  return sum;
+}
+
 }  // namespace
 
-linear_set linears_of(svf_targets targets) {
-  const bool attention = targets != svf_targets::mlp;
-  const bool mlp = targets != svf_targets::attention;
-  return {attention, attention, mlp, mlp};
+linear_shares adapted_share(const model_config& config,
+                            const svf_layout& layout) {
+  auto share = entries_of(layout.projections());
+  // Every layer has the same maps.
+  auto one_layer = config;
+  one_layer.layers = 1;
+  const auto all = entries_of(projections_of(one_layer));
+  for (std::size_t i = 0; i < share.size(); ++i)
+    share[i] /= all[i] * static_cast<double>(config.layers);
+  return share;
 }
 
 plan_costs plan_costs::estimate(const model_config& config,
@@ -41,10 +65,7 @@ plan_costs plan_costs::estimate(const model_config& config,
   plan_costs out;
   const svf_layout layout{config, svf_targets::all};
   for (const auto& p : layout.projections()) {
-    auto& map = out.maps_[p.kind <= projection_kind::value ? 0
-                          : p.kind == projection_kind::output ? 1
-                          : p.kind <= projection_kind::up     ? 2
-                                                              : 3];
+    auto& map = out.maps_[*map_of(p.kind)];
     const auto m = static_cast<double>(p.out_features);
     const auto n = static_cast<double>(p.in_features);
     const auto r = static_cast<double>(p.rank());
@@ -71,31 +92,31 @@ double plan_costs::seconds(linear_plan plan, const plan_question& asked) const {
   double sum = 0;
   for (std::size_t i = 0; i < maps_.size(); ++i) {
     const auto& map = maps_[i];
-    if (!asked.adapted[i] || plan == linear_plan::base) {
-      sum += at(map.base, all);
-      continue;
-    }
+    const auto share = plan == linear_plan::base ? 0 : asked.adapted[i];
+    double adapted = 0;
     switch (plan) {
       case linear_plan::base: break;
-      case linear_plan::factored: sum += at(map.factored, all); break;
+      case linear_plan::factored: adapted = at(map.factored, all); break;
       case linear_plan::delta:
-        sum += at(map.base, all) + at(map.delta, adapted_rows) -
-               at(map.base, adapted_rows);
+        adapted = at(map.base, all) + at(map.delta, adapted_rows) -
+                  at(map.base, adapted_rows);
         break;
       case linear_plan::dense:
       case linear_plan::grouped_dense:
-        sum += at(map.base, asked.base_rows);
-        for (const auto rows : asked.mixture_rows) sum += at(map.base, rows);
+        adapted = at(map.base, asked.base_rows);
+        for (const auto rows : asked.mixture_rows)
+          adapted += at(map.base, rows);
         break;
     }
+    sum += share * adapted + (1 - share) * at(map.base, all);
   }
   return sum;
 }
 
-double plan_costs::build_seconds(const linear_set& adapted) const {
+double plan_costs::build_seconds(const linear_shares& adapted) const {
   double sum = 0;
   for (std::size_t i = 0; i < maps_.size(); ++i)
-    if (adapted[i]) sum += maps_[i].build;
+    sum += adapted[i] * maps_[i].build;
   return sum;
 }
 

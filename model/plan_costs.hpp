@@ -18,15 +18,16 @@ namespace t2 {
 
 /// The maps of a layer whose inputs are shared: q k v; o; gate up; down.
 inline constexpr std::size_t linears_per_layer = 4;
-using linear_set = std::array<bool, linears_per_layer>;
-/// The maps that these targets adapt.
-linear_set linears_of(svf_targets targets);
+/// Of each, how much of all layers' weights is adapted: 0 to 1.
+using linear_shares = std::array<double, linears_per_layer>;
+linear_shares adapted_share(const model_config& config,
+                            const svf_layout& layout);
 
-/// Rows of a step by what they run under, and the maps that are adapted.
+/// Rows of a step by what they run under, and how much of the maps is adapted.
 struct plan_question {
   std::int64_t base_rows = 0;
   std::span<const std::int64_t> mixture_rows = {};  // rows of each mixture
-  linear_set adapted{};
+  linear_shares adapted{};
 };
 
 /// What the plans of a step cost: seconds of all layers' linear maps, by rows.
@@ -58,7 +59,7 @@ class plan_costs {
 
   double seconds(linear_plan plan, const plan_question& asked) const;
   /// Seconds to make one mixture's dense copy.
-  double build_seconds(const linear_set& adapted) const;
+  double build_seconds(const linear_shares& adapted) const;
   /// The cheaper of the plans that need no copy.
   linear_plan without_copies(const plan_question& asked) const;
   bool measured() const { return measured_; }

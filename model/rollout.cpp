@@ -86,8 +86,8 @@ void rollout_batch::prefill(packed_step& step) {
 }
 
 result<void> rollout_batch::sample(language_model& model,
-                                   const at::Tensor& hidden_rh) {
-  auto logits_rv = model.network().logits(hidden_rh).contiguous();
+                                   const head_rows& rows) {
+  auto logits_rv = model.network().logits(rows).contiguous();
   auto* logits = logits_rv.data_ptr<float>();
   const auto vocabulary = static_cast<std::size_t>(logits_rv.size(1));
   const auto& ends = model.config().eos_tokens;
@@ -111,7 +111,7 @@ result<void> rollout_batch::sample(language_model& model,
 }
 
 result<bool> rollout_batch::advance(
-    language_model& model, const std::vector<linear_weight>* weights) {
+    language_model& model, const adapted_weights* weights) {
   if (std::ranges::none_of(rows_, &row::live)) {
     if (next_ == requests_.size()) {
       rows_.clear();

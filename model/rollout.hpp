@@ -47,7 +47,7 @@ class rollout_batch {
   /// One packed step under `weights` (adapted_linears::dense(); null: the
   /// base): up to 512 prompt tokens, or one token of each row. False: done.
   result<bool> advance(language_model& model,
-                       const std::vector<linear_weight>* weights);
+                       const adapted_weights* weights);
 
   /// One for each request, in order, once advance() has said false.
   const std::vector<rollout>& rollouts() const { return rollouts_; }
@@ -67,7 +67,7 @@ class rollout_batch {
 
   void open(const language_model& model);
   void prefill(packed_step& step);
-  result<void> sample(language_model& model, const at::Tensor& hidden_rh);
+  result<void> sample(language_model& model, const head_rows& rows);
 
   std::vector<rollout_request> requests_;
   sampling_options sampling_;

@@ -20,7 +20,8 @@ result<std::shared_ptr<const singular_delta>> singular_delta::make(
                  "infinity"};
   auto delta = std::shared_ptr<singular_delta>(new singular_delta);
   sha256 digest;
-  digest.update(std::as_bytes(std::span{to_string(layout->targets())}));
+  const auto targets = layout->targets().text();
+  digest.update(std::as_bytes(std::span{targets}));
   digest.update(std::as_bytes(std::span{
       d.const_data_ptr<float>(), static_cast<std::size_t>(d.numel())}));
   delta->digest_ = digest.hex();

@@ -2,52 +2,74 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "model/kernels.hpp"
 
 namespace t2 {
 
 svf_linear::svf_linear(std::vector<part> parts, c10::ScalarType dtype,
                        c10::Device device)
-    : parts_(std::move(parts)), dtype_(dtype), device_(device) {
-  std::vector<at::Tensor> biases;
+    : dtype_(dtype), device_(device), factors_(parts.size()) {
+  std::vector<at::Tensor> weights, biases;
   bool any_bias = false;
-  for (const auto& p : parts_) {
-    ranks_ += p.where.rank();
+  for (auto& p : parts) {
     any_bias |= p.bias_m.defined();
     biases.push_back(p.bias_m.defined()
                          ? p.bias_m
                          : at::zeros({p.where.out_features}, at::kFloat));
+    weights.push_back(std::move(p.weight_mn));
+    parts_.push_back(std::move(p.where));
   }
-  base_ = linear_weight{at::cat(plain(), 0)};
+  base_ = make_dense_base(std::move(weights), dtype, device);
   if (any_bias) {
     for (auto& b : biases) b = b.to(at::kFloat);
     bias_m_ = at::cat(biases, 0).to(dtype_).to(device_);
   }
 }
 
-std::vector<at::Tensor> svf_linear::plain() const {
-  std::vector<at::Tensor> weights;
-  for (const auto& p : parts_)
-    weights.push_back(p.weight_mn.to(device_).to(dtype_));
-  return weights;
+std::size_t svf_linear::part_of(projection_kind kind) const {
+  const auto at = std::ranges::find(parts_, kind, &projection::kind);
+  return static_cast<std::size_t>(at - parts_.begin());
 }
 
-result<void> svf_linear::load_factors(const svd_cache& cache,
+at::Tensor svf_linear::plain() const {
+  std::vector<at::Tensor> weights;
+  for (std::size_t i = 0; i < parts_.size(); ++i)
+    weights.push_back(decode(i).to(dtype_));
+  return weights.size() == 1 ? weights.front().contiguous()
+                             : at::cat(weights, 0);
+}
+
+result<bool> svf_linear::load_factors(const svf_layout& layout,
+                                      const svd_cache& cache,
                                       const checkpoint& weights) {
-  if (has_factors()) return {};
-  std::vector<svd_factors> factors;
-  for (const auto& p : parts_) {
-    auto loaded = cache.load_or_compute(weights, p.where);
+  auto factors = factors_;
+  bool any = false;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto& where = parts_[i];
+    if (factors[i].s_r.defined() || layout.find(where.layer, where.kind) < 0)
+      continue;
+    auto loaded = cache.load_or_compute(weights, where);
     if (!loaded) return loaded.error();
-    factors.push_back(*std::move(loaded));
+    factors[i] = *std::move(loaded);
+    any = true;
   }
-  set_factors(std::move(factors));
-  return {};
+  if (any) set_factors(std::move(factors));
+  return any;
 }
 
 void svf_linear::set_factors(std::vector<svd_factors> factors) {
   std::vector<at::Tensor> v_rn, s_r;
-  for (const auto& f : factors) {
+  factored_.clear();
+  u_.clear();
+  ranks_ = 0;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto& f = factors[i];
+    if (!f.s_r.defined()) continue;
+    factored_.push_back(parts_[i]);
+    ranks_ += parts_[i].rank();
     v_rn.push_back(f.v_nr.t());
     s_r.push_back(f.s_r);
     u_.emplace_back(f.u_mr.to(device_).to(dtype_));
@@ -63,10 +85,14 @@ std::vector<at::Tensor> svf_linear::materialise_plain(
   std::int64_t rank = 0;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     const auto& f = factors_[i];
+    if (!f.s_r.defined()) {
+      dense.push_back(decode(i).to(dtype_));
+      continue;
+    }
     const auto d = d_r.narrow(0, rank, f.s_r.size(0)).to(device_);
     const auto scaled = (f.u_mr.to(device_) * d).to(dtype_);
     const auto v = f.v_nr.to(device_).to(dtype_);
-    const auto weight = parts_[i].weight_mn.to(device_);
+    const auto weight = decode(i);
     dense.push_back(
         dtype_ == at::kFloat
             ? at::addmm(weight.to(at::kFloat), scaled, v.t())
@@ -89,21 +115,42 @@ at::Tensor svf_linear::low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
                                 std::span<const std::int32_t> rows) const {
   auto p_tr = v_.apply(x_tn);
   kernels::scale_rows(p_tr, d_gr, shift_r, rows);
-  if (parts_.size() == 1) return u_.front().apply(p_tr);
+  if (factored_.size() == 1) return u_.front().apply(p_tr);
   std::vector<at::Tensor> outputs;
   std::int64_t rank = 0;
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
-    const auto r = parts_[i].where.rank();
+  for (std::size_t i = 0; i < factored_.size(); ++i) {
+    const auto r = factored_[i].rank();
     outputs.push_back(u_[i].apply(p_tr.narrow(1, rank, r)));
     rank += r;
   }
   return at::cat(outputs, 1);
 }
 
+void svf_linear::add_to(at::Tensor y_tm, const at::Tensor& low_rank) const {
+  if (all_factored()) {
+    y_tm.add_(low_rank);
+    return;
+  }
+  std::int64_t from = 0, to = 0;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto width = parts_[i].out_features;
+    if (factors_[i].s_r.defined()) {
+      y_tm.narrow(1, to, width).add_(low_rank.narrow(1, from, width));
+      from += width;
+    }
+    to += width;
+  }
+}
+
 thin_factors svf_linear::thin(const at::Tensor& d_gr, std::int64_t rank) const {
   std::vector<at::Tensor> index, v_kn, u_mk;
   std::int64_t begin = 0;
-  for (const auto& f : factors_) {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto& f = factors_[i];
+    if (!f.s_r.defined()) {
+      u_mk.push_back(at::zeros({parts_[i].out_features, 0}, at::kFloat));
+      continue;
+    }
     const auto all = f.s_r.size(0);
     const auto size = d_gr.narrow(1, begin, all).abs().amax(0).to(at::kCPU);
     const auto chosen =
@@ -122,7 +169,7 @@ thin_factors svf_linear::thin(const at::Tensor& d_gr, std::int64_t rank) const {
 }
 
 at::Tensor svf_linear::apply_base(const at::Tensor& x_tn) const {
-  return with_bias(base_.apply(x_tn));
+  return with_bias(base_->apply(x_tn));
 }
 
 at::Tensor svf_linear::apply_dense(const at::Tensor& x_tn,
@@ -133,6 +180,7 @@ at::Tensor svf_linear::apply_dense(const at::Tensor& x_tn,
 at::Tensor svf_linear::apply_factored(
     const at::Tensor& x_tn, const at::Tensor& d_gr,
     std::span<const std::int32_t> rows) const {
+  if (!all_factored()) return apply_delta(x_tn, d_gr, rows, 0);
   return with_bias(low_rank(x_tn, d_gr, s_r_, rows));
 }
 
@@ -144,9 +192,9 @@ at::Tensor svf_linear::apply_delta(const at::Tensor& x_tn,
   const auto count = x_tn.size(0) - first;
   const auto adapted = rows.subspan(static_cast<std::size_t>(first));
   const auto x_an = x_tn.narrow(0, first, count);
-  auto y_tm = base_.apply(x_tn);
+  auto y_tm = base_->apply(x_tn);
   if (!thin) {
-    y_tm.narrow(0, first, count).add_(low_rank(x_an, d_gr, {}, adapted));
+    add_to(y_tm.narrow(0, first, count), low_rank(x_an, d_gr, {}, adapted));
     return with_bias(std::move(y_tm));
   }
   auto p_ak = thin->v.apply(x_an);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/result.hpp"
+#include "model/base_weight.hpp"
 #include "model/linear_plan.hpp"
 #include "model/linear_weight.hpp"
 #include "model/projection.hpp"
@@ -20,40 +21,46 @@ struct thin_factors {
   linear_weight u;     // [M, K], 0 between parts
 };
 
-/// The projections of a layer that read the same input (q k v; o; gate up;
-/// down) as one linear map, with what the plans need beside W: the factors U,
-/// s, V once a layout uses them.
+/// The projections that read the same input (q k v; o; gate up; down of a
+/// layer; the head) as one linear map, with what the plans need beside W: the
+/// factors U, s, V of those that a layout has adapted.
 ///
-/// Letters: T rows, N inputs, M outputs of all projections together, R their
-/// ranks together, G distinct deltas.
+/// Letters: T rows, N inputs, M outputs of all projections together, R the
+/// ranks of those with factors together, G distinct deltas.
 class svf_linear {
  public:
   struct part {
     projection where;
-    at::Tensor weight_mn;  // as stored in the checkpoint
+    at::Tensor weight_mn;  // as stored; given to the base weight
     at::Tensor bias_m;     // may be undefined
   };
   svf_linear(std::vector<part> parts, c10::ScalarType dtype,
              c10::Device device);
 
-  std::int64_t layer() const { return parts_.front().where.layer; }
-  projection_kind first_kind() const { return parts_.front().where.kind; }
-  std::int64_t ranks() const { return ranks_; }
-  std::int64_t base_bytes() const { return base_.bytes(); }
-  bool has_factors() const { return v_.defined(); }
+  const std::vector<projection>& parts() const { return parts_; }
+  std::size_t part_of(projection_kind kind) const;
+  std::int64_t base_bytes() const { return base_->bytes(); }
 
-  /// Loads U, s and V out of the cache (decomposing what it lacks).
-  result<void> load_factors(const svd_cache& cache, const checkpoint& weights);
+  /// Loads U, s and V of the parts that the layout adapts out of the cache
+  /// (decomposing what it lacks). True: there were some to load.
+  result<bool> load_factors(const svf_layout& layout, const svd_cache& cache,
+                            const checkpoint& weights);
 
   /// The same with factors at hand, one for each part: float32, on the CPU.
   void set_factors(std::vector<svd_factors> factors);
 
-  /// W' = W + U diag(d) Vᵀ for the parts' d in one vector [R].
+  /// The parts with factors, and their ranks together.
+  const std::vector<projection>& factored() const { return factored_; }
+  std::int64_t ranks() const { return ranks_; }
+
+  /// W' = W + U diag(d) Vᵀ for the d of factored() in one vector [R].
   linear_weight materialise(const at::Tensor& d_r) const;
   /// The same, one plain matrix for each part, in the compute type.
   std::vector<at::Tensor> materialise_plain(const at::Tensor& d_r) const;
-  /// W of each part in the compute type.
-  std::vector<at::Tensor> plain() const;
+  /// W of a part as stored, on the device.
+  at::Tensor decode(std::size_t i) const { return base_->decode(i); }
+  /// W of all parts as one plain matrix in the compute type.
+  at::Tensor plain() const;
 
   at::Tensor apply_base(const at::Tensor& x_tn) const;
   at::Tensor apply_dense(const at::Tensor& x_tn, const linear_weight& w) const;
@@ -65,28 +72,33 @@ class svf_linear {
                          std::span<const std::int32_t> rows, std::int64_t first,
                          const thin_factors* thin = nullptr) const;
 
-  /// Of each part the `rank` directions in which a row of d_gr moves most.
+  /// Of each factored part the `rank` directions in which a row of d_gr moves
+  /// most.
   thin_factors thin(const at::Tensor& d_gr, std::int64_t rank) const;
 
-  const std::vector<part>& parts() const { return parts_; }
-  /// Factors of one part as cached: float32, on the CPU.
-  const std::vector<svd_factors>& factors() const { return factors_; }
+  /// Factors of one part as cached: float32, on the CPU; undefined without.
+  const svd_factors& factors(std::size_t i) const { return factors_[i]; }
 
  private:
   at::Tensor with_bias(at::Tensor y_tm) const;
+  bool all_factored() const { return factored_.size() == parts_.size(); }
+  /// ((x V) ⊙ (shift + d)) Uᵀ of the factored parts, [T, their outputs].
   at::Tensor low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
                       const at::Tensor& shift_r,
                       std::span<const std::int32_t> rows) const;
+  /// Adds the factored parts' outputs where they stand in y.
+  void add_to(at::Tensor y_tm, const at::Tensor& low_rank) const;
 
-  std::vector<part> parts_;
+  std::vector<projection> parts_;
   c10::ScalarType dtype_;
   c10::Device device_;
-  std::int64_t ranks_ = 0;
-  linear_weight base_;
+  std::shared_ptr<const base_weight> base_;
   at::Tensor bias_m_;
-  std::vector<svd_factors> factors_;
+  std::vector<svd_factors> factors_;   // of each part
+  std::vector<projection> factored_;
+  std::int64_t ranks_ = 0;
   linear_weight v_;                // [R, N]
-  std::vector<linear_weight> u_;   // [M of the part, R of the part]
+  std::vector<linear_weight> u_;   // [M, R] of each factored part
   at::Tensor s_r_;                 // float32
 };
 

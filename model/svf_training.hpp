@@ -26,6 +26,12 @@ class svf_linears : public adapted_linears {
   /// Singular values of all projections: float32 [size()], on the CPU.
   const at::Tensor& singular_values() const { return s_n_; }
 
+  bool adapts_embedding() const override { return embedding_.u_mr.defined(); }
+  at::Tensor embed(const at::Tensor& ids_b,
+                   const at::Tensor& table_vh) const override;
+  void embed_backward(const at::Tensor& ids_b,
+                      const at::Tensor& g_bh) const override;
+
  protected:
   bool adapts(std::size_t linear, std::size_t part) const override;
   void accumulate(std::size_t linear, std::size_t part, const at::Tensor& x_bn,
@@ -41,6 +47,9 @@ class svf_linears : public adapted_linears {
 
   std::shared_ptr<const svf_layout> layout_;
   std::vector<std::vector<factors>> factors_;  // of each linear's parts
+  factors embedding_;                          // of looked-up rows: float32
+  std::shared_ptr<const svf_layout> embedding_layout_;
+  at::Tensor embedding_d_r_;                   // on the device
   at::Tensor s_n_;
 };
 

@@ -23,11 +23,22 @@ trainer_model::trainer_model(std::shared_ptr<language_model> model,
       direction_(direction),
       fused_(model_->network()) {
   const c10::InferenceMode off{false};
-  auto& net = model_->network();
-  head_vh_ = net.head().to(net.device()).to(net.dtype());
+  head_vh_ = model_->network().head().plain();
 }
 
 trainer_model::~trainer_model() = default;
+
+loss_head trainer_model::head() const {
+  const auto& adapted_vh = linears_->head();
+  if (!adapted_vh.defined()) return head_vh_;
+  loss_head out{adapted_vh, head_vh_};
+  out.backward = [this](const at::Tensor& hidden_nh,
+                        const at::Tensor& d_logits_nv) {
+    linears_->head_backward(hidden_nh,
+                            d_logits_nv.to(hidden_nh.scalar_type()));
+  };
+  return out;
+}
 
 answer_loss trainer_model::run_graph(const packed_rows& batch, bool with_base,
                                      bool with_gradient) {
@@ -45,7 +56,7 @@ answer_loss trainer_model::run_graph(const packed_rows& batch, bool with_base,
   }
   const at::AutoGradMode mode{with_gradient};
   const auto hidden_ah = hidden(*linears_);
-  auto loss = policy_loss(hidden_ah, base_ah, head_vh_, batch, direction_,
+  auto loss = policy_loss(hidden_ah, base_ah, head(), batch, direction_,
                           with_gradient);
   if (with_gradient) hidden_ah.backward(loss.grad_hidden_ah);
   return loss;
@@ -73,7 +84,7 @@ answer_loss trainer_model::run_fused(std::span<const training_row> rows,
   const at::NoGradGuard no_gradient;
   const auto base_ah = with_base ? hidden(nullptr) : at::Tensor{};
   const auto hidden_ah = hidden(linears_.get());
-  auto loss = policy_loss(hidden_ah, base_ah, head_vh_, batch, direction_,
+  auto loss = policy_loss(hidden_ah, base_ah, head(), batch, direction_,
                           with_gradient);
   if (with_gradient) {
     auto g_th = at::zeros({static_cast<std::int64_t>(tokens.size()),
@@ -92,7 +103,8 @@ void trainer_model::run(std::span<const training_row> rows,
   const bool with_base =
       std::ranges::any_of(batch.kl_weights, [](float w) { return w != 0; });
   const auto loss =
-      !forced_graph_ && fused_pass::supports(model_->network())
+      !forced_graph_ && fused_pass::supports(model_->network()) &&
+              !linears_->adapts_embedding()
           ? run_fused(rows, chosen, batch, with_base, with_gradient)
           : run_graph(batch, with_base, with_gradient);
   out.loss += loss.loss;

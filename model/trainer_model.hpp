@@ -64,13 +64,15 @@ class trainer_model {
                                 std::int64_t tokens_per_pass,
                                 bool with_gradient);
 
+  loss_head head() const;
+
   std::shared_ptr<language_model> model_;
   std::unique_ptr<adapted_linears> linears_;
   base_linears base_;
   kl_direction direction_;
   bool forced_graph_ = false;
   fused_pass fused_;
-  at::Tensor head_vh_;
+  at::Tensor head_vh_;  // the base's
 };
 
 }  // namespace t2

@@ -138,6 +138,11 @@ struct graph_operations : block_operations {
 
 }  // namespace
 
+at::Tensor trainable_linears::embed(const at::Tensor& ids_b,
+                                    const at::Tensor& table_vh) const {
+  return table_vh.index_select(0, ids_b).to(at::kFloat);
+}
+
 std::vector<at::Tensor> trainable_linears::apply_all(
     std::int64_t layer, std::span<const projection_kind> kinds,
     const at::Tensor& x_bn) const {
@@ -151,16 +156,21 @@ at::Tensor hidden_states(const model_config& config,
                          std::span<const kernels::rotary_table> rotary,
                          const trainable_linears& linears,
                          c10::ScalarType dtype, const at::Tensor& ids_bl) {
-  auto x_bh =
-      weights.embedding_vh.index_select(0, ids_bl.reshape({-1})).to(at::kFloat);
+  const auto ids_b = ids_bl.reshape({-1});
+  auto x_bh = linears.embed(ids_b, weights.embedding_vh);
+  // Its gradient starts here: the table itself is not differentiated.
+  if (at::GradMode::is_enabled() && !x_bh.requires_grad()) {
+    x_bh.requires_grad_();
+    x_bh.register_hook([&linears, ids_b](const at::Tensor& g_bh) {
+      linears.embed_backward(ids_b, g_bh);
+    });
+  }
   if (config.block.embedding_scale != 1)
     x_bh = x_bh * config.block.embedding_scale;
   if (weights.positions_ph.defined())
     x_bh = x_bh + weights.positions_ph.narrow(0, 0, ids_bl.size(1))
                       .to(at::kFloat)
                       .repeat({ids_bl.size(0), 1});
-  if (at::GradMode::is_enabled() && !x_bh.requires_grad())
-    x_bh.requires_grad_();
   graph_operations operations{config, weights, rotary, linears, dtype, ids_bl};
   residual_stream stream{.residual_th = x_bh};
   run_layers(config, weights, operations, stream);

@@ -19,6 +19,12 @@ namespace t2 {
 class trainable_linears {
  public:
   virtual ~trainable_linears() = default;
+  /// Rows ids_b (int64 [B]) of the embedding, float32 [B, H].
+  virtual at::Tensor embed(const at::Tensor& ids_b,
+                           const at::Tensor& table_vh) const;
+  /// Takes the loss's gradient of what embed() returned.
+  virtual void embed_backward(const at::Tensor& /*ids_b*/,
+                              const at::Tensor& /*g_bh*/) const {}
   /// y = x W'ᵀ + bias, [B, out] from [B, in], both in the compute type.
   virtual at::Tensor apply(std::int64_t layer, projection_kind kind,
                            const at::Tensor& x_bn) const = 0;

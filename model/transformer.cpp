@@ -33,7 +33,35 @@ struct loader {
 
 }  // namespace
 
-std::size_t transformer::linear_of(std::int64_t layer, projection_kind kind) {
+head_rows head_rows::pick(const std::vector<std::int64_t>& rows) const {
+  if (static_cast<std::int64_t>(rows.size()) == size()) return *this;
+  const c10::InferenceMode inference;
+  auto index = rows;
+  head_rows out{
+      .hidden_rh = hidden_rh.index_select(
+          0, at::from_blob(index.data(),
+                           {static_cast<std::int64_t>(index.size())}, at::kLong)
+                 .to(hidden_rh.device())),
+      .deltas = {},
+      .weights = weights};
+  if (!deltas.empty())
+    for (const auto row : rows)
+      out.deltas.push_back(deltas[static_cast<std::size_t>(row)]);
+  return out;
+}
+
+head_rows head_rows::slice(std::int64_t begin, std::int64_t count) const {
+  head_rows out{.hidden_rh = hidden_rh.narrow(0, begin, count),
+                .deltas = {},
+                .weights = weights};
+  if (!deltas.empty())
+    out.deltas.assign(deltas.begin() + begin, deltas.begin() + begin + count);
+  return out;
+}
+
+std::size_t transformer::linear_of(std::int64_t layer,
+                                   projection_kind kind) const {
+  if (kind >= projection_kind::embedding) return linears_.size() - 1;
   std::size_t which = 0;
   while (static_cast<int>(kind) >= shared_input[which].second) ++which;
   return static_cast<std::size_t>(layer) * linears_per_layer + which;
@@ -74,11 +102,12 @@ result<std::unique_ptr<transformer>> transformer::load(
   if (block.learned_positions)
     rest.positions_ph =
         load("model.embed_positions.weight", {config.max_positions, hidden});
-  model->head_vh_ = config.tied_embeddings
+  const auto head = config.tied_embeddings
                         ? rest.embedding_vh
                         : load("lm_head.weight", {config.vocabulary, hidden});
   rest.final_norm = norm("model.norm", hidden);
-  const svf_layout layout{config, svf_targets::all};
+  const auto projections = projections_of(config);
+  auto next = projections.begin() + 1;  // behind the embedding
   for (std::int64_t l = 0; l < config.layers; ++l) {
     const auto prefix = "model.layers." + std::to_string(l) + ".";
     auto& norms = rest.layers.emplace_back();
@@ -101,15 +130,17 @@ result<std::unique_ptr<transformer>> transformer::load(
     }
     for (const auto& [first, last] : shared_input) {
       std::vector<svf_linear::part> parts;
-      for (int k = first; k < last; ++k) {
-        const auto kind = static_cast<projection_kind>(k);
-        const auto place = layout.find(l, kind);
-        if (place < 0) continue;
-        const auto& p = layout.projections()[static_cast<std::size_t>(place)];
-        const bool bias = kind < projection_kind::output
+      const auto is_here = [&] {
+        return next != projections.end() && next->layer == l &&
+               static_cast<int>(next->kind) < last;
+      };
+      for (; is_here(); ++next) {
+        const auto& p = *next;
+        const bool bias = p.kind < projection_kind::output
                               ? config.query_key_value_bias
-                          : kind == projection_kind::output ? config.output_bias
-                                                            : config.mlp_bias;
+                          : p.kind == projection_kind::output
+                              ? config.output_bias
+                              : config.mlp_bias;
         auto weight = load(p.weight, {p.out_features, p.in_features});
         const auto stem = p.weight.substr(0, p.weight.rfind('.'));
         parts.push_back(
@@ -121,12 +152,15 @@ result<std::unique_ptr<transformer>> transformer::load(
     }
   }
   if (load.failure) return *load.failure;
+  const auto& of_head =
+      config.tied_embeddings ? projections.front() : projections.back();
+  model->linears_.emplace_back(std::vector<svf_linear::part>{{of_head, head, {}}},
+                               dtype, device);
   if (!device.is_cpu()) {
     rest.embedding_vh = rest.embedding_vh.to(device);
     if (rest.positions_ph.defined())
       rest.positions_ph = rest.positions_ph.to(device);
   }
-  model->head_ = linear_weight{model->head_vh_.to(device).to(dtype)};
   return model;
 }
 
@@ -154,23 +188,34 @@ std::span<const kernels::rotary_table> transformer::rotary_tables(
 
 result<void> transformer::load_factors(const svf_layout& layout) {
   const c10::InferenceMode off{false};
-  for (const auto& p : layout.projections()) {
-    auto loaded = linears_[linear_of(p.layer, p.kind)].load_factors(svd_, checkpoint_);
-    if (!loaded) return loaded;
+  for (auto& linear : linears_) {
+    const auto loaded = linear.load_factors(layout, svd_, checkpoint_);
+    if (!loaded) return loaded.error();
+    if (!*loaded) continue;
+    // What lies by ranks lies otherwise now.
+    thin_of_.clear();
+    thin_.clear();
   }
+  const auto place =
+      layout.find(projection::no_layer, projection_kind::embedding);
+  if (place < 0 || embedding_.s_r.defined()) return {};
+  const auto& where = layout.projections()[static_cast<std::size_t>(place)];
+  auto factors = svd_.load_or_compute(checkpoint_, where);
+  if (!factors) return factors.error();
+  embedding_ = {factors->u_mr.to(device_), factors->s_r.to(device_),
+                factors->v_nr.to(device_)};
   return {};
 }
 
 dense_copies::weights transformer::build_dense(
     const singular_delta& delta) const {
   dense_copies::weights copy(linears_.size());
+  const delta_ref one{&delta, [](const singular_delta*) {}};
+  const std::int64_t row = 1;
+  const step_deltas deltas{config_, {&one, 1}, {&row, 1}, device_};
   for (std::size_t i = 0; i < linears_.size(); ++i) {
-    const auto& linear = linears_[i];
-    const auto p = delta.layout().find(linear.layer(), linear.first_kind());
-    if (p < 0) continue;
-    copy[i] = linear.materialise(delta.d().narrow(
-        0, delta.layout().offset(static_cast<std::size_t>(p)),
-        linear.ranks()));
+    const auto d_gr = deltas.columns(linears_[i].factored());
+    if (d_gr.defined()) copy[i] = linears_[i].materialise(d_gr[0]);
   }
   return copy;
 }
@@ -194,13 +239,13 @@ bool transformer::find_copies(const step_deltas& deltas, copies& dense) {
 
 /// Takes note of what the missing copies would have saved, and builds those that
 /// have earned it.
-void transformer::rent(const step_deltas& deltas, const linear_set& adapted,
+void transformer::rent(const step_deltas& deltas, const linear_shares& adapted,
                        double saved_seconds) {
   std::vector<delta_ref> missing;
   for (const auto& delta : deltas.distinct())
     if (!dense_.find(delta->digest())) missing.push_back(delta);
   double bytes = 0;
-  for (const auto& p : deltas.distinct().front()->layout().projections())
+  for (const auto& p : deltas.layout().projections())
     bytes += static_cast<double>(p.out_features * p.in_features) *
              static_cast<double>(c10::elementSize(dtype_));
   const auto all = bytes * static_cast<double>(deltas.distinct().size());
@@ -216,13 +261,9 @@ void transformer::rent(const step_deltas& deltas, const linear_set& adapted,
 result<linear_plan> transformer::choose_plan(const step_deltas& deltas,
                                              copies& dense) {
   if (deltas.all_base()) return linear_plan::base;
-  linear_set adapted{};
-  for (const auto& delta : deltas.distinct()) {
-    if (auto loaded = load_factors(delta->layout()); !loaded)
-      return loaded.error();
-    const auto more = linears_of(delta->layout().targets());
-    for (std::size_t i = 0; i < adapted.size(); ++i) adapted[i] |= more[i];
-  }
+  if (auto loaded = load_factors(deltas.layout()); !loaded)
+    return loaded.error();
+  const auto adapted = adapted_share(config_, deltas.layout());
   const auto with_copies =
       deltas.uniform() ? linear_plan::dense : linear_plan::grouped_dense;
   if (forced_) {
@@ -278,28 +319,26 @@ void transformer::use_thin(const step_deltas& deltas) {
   const step_deltas all{config_, thin_of_, one, device_};
   thin_.assign(linears_.size(), {});
   for (std::size_t i = 0; i < linears_.size(); ++i) {
-    const auto& linear = linears_[i];
-    const auto d_gr =
-        all.columns(linear.layer(), linear.first_kind(), linear.ranks());
-    if (d_gr.defined()) thin_[i] = linear.thin(d_gr, delta_rank_);
+    const auto d_gr = all.columns(linears_[i].factored());
+    if (d_gr.defined()) thin_[i] = linears_[i].thin(d_gr, delta_rank_);
   }
 }
 
-at::Tensor transformer::logits(const at::Tensor& hidden_rh) const {
+at::Tensor transformer::logits(const head_rows& rows) {
   const c10::InferenceMode inference;
-  return head_.apply(hidden_rh).to(at::kFloat).to(at::kCPU);
+  return run_head(rows).to(at::kFloat).to(at::kCPU);
 }
 
 std::vector<float> transformer::log_probabilities(
-    const at::Tensor& hidden_rh, std::span<const std::int64_t> rows,
-    std::span<const token_id> targets) const {
+    const head_rows& of, std::span<const std::int64_t> rows,
+    std::span<const token_id> targets) {
   const c10::InferenceMode inference;
   const auto rows_at_once = std::max<std::int64_t>(
       1, (std::int64_t{32} << 20) / (4 * config_.vocabulary));
   std::vector<float> out;
   out.reserve(targets.size());
-  for (std::int64_t b = 0; b < hidden_rh.size(0); b += rows_at_once) {
-    const auto count = std::min(rows_at_once, hidden_rh.size(0) - b);
+  for (std::int64_t b = 0; b < of.size(); b += rows_at_once) {
+    const auto count = std::min(rows_at_once, of.size() - b);
     std::vector<std::int64_t> places, entries;  // of a row, of a target in it
     for (std::size_t i = out.size(); i < rows.size() && rows[i] < b + count;
          ++i) {
@@ -307,8 +346,7 @@ std::vector<float> transformer::log_probabilities(
       entries.push_back((rows[i] - b) * config_.vocabulary + targets[i]);
     }
     if (places.empty()) continue;
-    const auto logits_rv =
-        head_.apply(hidden_rh.narrow(0, b, count)).to(at::kFloat);
+    const auto logits_rv = run_head(of.slice(b, count)).to(at::kFloat);
     const auto index = [&](std::vector<std::int64_t>& of) {
       return at::from_blob(of.data(), {static_cast<std::int64_t>(of.size())},
                            at::kLong)

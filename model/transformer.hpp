@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/result.hpp"
+#include "model/adapted_weights.hpp"
 #include "model/checkpoint.hpp"
 #include "model/decoder_block.hpp"
 #include "model/dense_copies.hpp"
@@ -31,9 +32,20 @@ struct packed_step {
   std::vector<std::int64_t> logit_rows;         // of the T tokens, ascending
   /// Weights that all spans run under in place of their deltas' (training:
   /// the W' of the parameters of a step); null: none.
-  const dense_copies::weights* weights = nullptr;
+  const adapted_weights* weights = nullptr;
   /// May run truncated (set_delta_rank).
   bool may_truncate = false;
+};
+
+/// Rows behind the last norm, and what their head runs under.
+struct head_rows {
+  at::Tensor hidden_rh;           // [rows, H], in the compute type
+  std::vector<delta_ref> deltas;  // of each row; empty: no head is adapted
+  const adapted_weights* weights = nullptr;  // as packed_step has it
+
+  std::int64_t size() const { return hidden_rh.size(0); }
+  head_rows pick(const std::vector<std::int64_t>& rows) const;
+  head_rows slice(std::int64_t begin, std::int64_t count) const;
 };
 
 /// A decoder over packed steps. Weights are immutable;
@@ -44,18 +56,18 @@ class transformer {
       const model_config& config, const checkpoint& weights,
       const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
 
-  /// Runs a step and stores its keys and values. Returns the normalised hidden
-  /// states of logit_rows, [rows, H], in the compute type.
-  result<at::Tensor> forward(const packed_step& step);
+  /// Runs a step and stores its keys and values. Returns the rows of
+  /// logit_rows.
+  result<head_rows> forward(const packed_step& step);
 
   /// float32 [rows, V] on the CPU.
-  at::Tensor logits(const at::Tensor& hidden_rh) const;
+  at::Tensor logits(const head_rows& rows);
   /// log p(targets[i]) under row rows[i], rows not falling; each row is
   /// normalised once, and the vocabulary's logits of at most about 32 MiB exist
   /// at a time.
-  std::vector<float> log_probabilities(const at::Tensor& hidden_rh,
+  std::vector<float> log_probabilities(const head_rows& of,
                                        std::span<const std::int64_t> rows,
-                                       std::span<const token_id> targets) const;
+                                       std::span<const token_id> targets);
 
   /// Runs every adapted row under this plan (tests, benchmarks); none: the
   /// cheapest by costs().
@@ -81,7 +93,10 @@ class transformer {
   // What training needs of the base (svf_training.cpp).
   std::vector<svf_linear>& linears() { return linears_; }
   const decoder_weights& weights() const { return rest_; }
-  const at::Tensor& head() const { return head_vh_; }
+  /// The head, which may be the embedding: the last of linears().
+  const svf_linear& head() const { return linears_.back(); }
+  /// U, s and V of the embedding, where a layout has adapted it.
+  const svd_factors& embedding_factors() const { return embedding_; }
   /// The table of a layer, of at least so many positions.
   const kernels::rotary_table& rotary(std::int64_t layer,
                                       std::int64_t positions);
@@ -89,21 +104,23 @@ class transformer {
   std::span<const kernels::rotary_table> rotary_tables(std::int64_t positions);
 
   result<void> load_factors(const svf_layout& layout);
-  /// Index of the linear that holds a projection.
-  static std::size_t linear_of(std::int64_t layer, projection_kind kind);
+  /// Index of the linear that holds a projection; the embedding's is the
+  /// head's, to which it may be tied.
+  std::size_t linear_of(std::int64_t layer, projection_kind kind) const;
 
  private:
   using copies = std::vector<std::shared_ptr<const dense_copies::weights>>;
   struct step_context;
   struct step_operations;
   void use_thin(const step_deltas& deltas);
-  at::Tensor embed(const packed_step& step) const;
+  at::Tensor embed(const packed_step& step, const step_deltas& deltas) const;
+  at::Tensor run_head(const head_rows& rows);
 
   transformer(const model_config& config, const checkpoint& weights,
               const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
   result<linear_plan> choose_plan(const step_deltas& deltas, copies& dense);
   bool find_copies(const step_deltas& deltas, copies& dense);
-  void rent(const step_deltas& deltas, const linear_set& adapted,
+  void rent(const step_deltas& deltas, const linear_shares& adapted,
             double saved_seconds);
   dense_copies::weights build_dense(const singular_delta& delta) const;
   at::Tensor apply(std::size_t linear, const at::Tensor& x_tn,
@@ -123,9 +140,8 @@ class transformer {
   std::vector<thin_factors> thin_;     // one for each linear that they adapt
 
   decoder_weights rest_;     // the embeddings as stored
-  at::Tensor head_vh_;       // as stored
-  linear_weight head_;
-  std::vector<svf_linear> linears_;   // four for each layer
+  svd_factors embedding_;    // float32, on the device
+  std::vector<svf_linear> linears_;   // four for each layer, and the head
   std::array<kernels::rotary_table, 2> rotary_;
   const kernels::rotary_table no_rotary_;
 };

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <array>
 
 #include "model/transformer.hpp"
 
@@ -27,15 +28,15 @@ struct transformer::step_context {
   const step_deltas& deltas;
   linear_plan plan;
   copies dense;
-  const dense_copies::weights* given;
+  const adapted_weights* given;
   bool thin;
 };
 
 at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
                               const step_context& c) const {
   const auto& linear = linears_[i];
-  if (c.given && (*c.given)[i].defined())
-    return linear.apply_dense(x_tn, (*c.given)[i]);
+  if (c.given && c.given->linears[i].defined())
+    return linear.apply_dense(x_tn, c.given->linears[i]);
   if (c.plan == linear_plan::base) return linear.apply_base(x_tn);
   if (c.plan == linear_plan::dense || c.plan == linear_plan::grouped_dense) {
     const auto weight_of = [&](const delta_run& run) -> const linear_weight* {
@@ -52,8 +53,7 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
     }
     return parts.size() == 1 ? parts.front() : at::cat(parts, 0);
   }
-  const auto d_gr =
-      c.deltas.columns(linear.layer(), linear.first_kind(), linear.ranks());
+  const auto d_gr = c.deltas.columns(linear.factored());
   if (!d_gr.defined()) return linear.apply_base(x_tn);
   return c.plan == linear_plan::factored
              ? linear.apply_factored(x_tn, d_gr, c.deltas.rows())
@@ -135,9 +135,27 @@ struct transformer::step_operations : block_operations {
 };
 
 /// Rows of the tokens, and of their positions where those are learnt: float32.
-at::Tensor transformer::embed(const packed_step& step) const {
-  auto x_th = rest_.embedding_vh.index_select(0, to_index(step.tokens, device_))
-                  .to(at::kFloat);
+/// Of an adapted embedding a row is E_t + (U_t ⊙ d) Vᵀ.
+at::Tensor transformer::embed(const packed_step& step,
+                              const step_deltas& deltas) const {
+  const auto index_t = to_index(step.tokens, device_);
+  auto x_th = rest_.embedding_vh.index_select(0, index_t).to(at::kFloat);
+  const std::array embedding{projection{
+      .layer = projection::no_layer,
+      .kind = projection_kind::embedding,
+      .weight = {},
+      .out_features = config_.vocabulary,
+      .in_features = config_.hidden}};
+  const auto d_gr = deltas.columns(embedding);
+  if (d_gr.defined()) {
+    const auto first = deltas.first_adapted();
+    const auto count = x_th.size(0) - first;
+    auto u_ar =
+        embedding_.u_mr.index_select(0, index_t.narrow(0, first, count));
+    kernels::scale_rows(u_ar, d_gr, {},
+                        deltas.rows().subspan(static_cast<std::size_t>(first)));
+    x_th.narrow(0, first, count).add_(at::mm(u_ar, embedding_.v_nr.t()));
+  }
   if (config_.block.embedding_scale != 1)
     x_th.mul_(config_.block.embedding_scale);
   if (rest_.positions_ph.defined()) {
@@ -151,7 +169,26 @@ at::Tensor transformer::embed(const packed_step& step) const {
   return x_th;
 }
 
-result<at::Tensor> transformer::forward(const packed_step& step) {
+/// The head under each row's delta: through a copy of its mixture where there
+/// is one, else W x + ((x V) ⊙ d) Uᵀ.
+at::Tensor transformer::run_head(const head_rows& rows) {
+  const auto last = linears_.size() - 1;
+  const std::vector<std::int64_t> ones(rows.deltas.size(), 1);
+  const step_deltas deltas{config_, rows.deltas, ones, device_};
+  copies dense;
+  auto plan = linear_plan::base;
+  if (!deltas.all_base()) {
+    plan = linear_plan::delta;
+    if (forced_ == linear_plan::factored)
+      plan = linear_plan::factored;
+    else if (forced_ != linear_plan::delta && find_copies(deltas, dense))
+      plan = linear_plan::grouped_dense;
+  }
+  return apply(last, rows.hidden_rh,
+               {deltas, plan, std::move(dense), rows.weights, false});
+}
+
+result<head_rows> transformer::forward(const packed_step& step) {
   const c10::InferenceMode inference;
   std::vector<std::int64_t> counts;
   std::int64_t positions = 0;
@@ -159,7 +196,11 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
     counts.push_back(span.end - span.begin);
     positions = std::max(positions, span.position + counts.back());
   }
-  const step_deltas deltas{config_, step.deltas, counts, device_};
+  // A step of training is one mixture for all.
+  const std::vector<delta_ref> trained(
+      step.spans.size(), step.weights ? step.weights->embedding : nullptr);
+  const step_deltas deltas{config_, step.weights ? trained : step.deltas,
+                           counts, device_};
   copies dense;
   auto plan = choose_plan(deltas, dense);
   if (!plan) return plan.error();
@@ -174,7 +215,7 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
   const step_context context{deltas, *plan, std::move(dense), step.weights,
                              thin};
   step_operations operations{*this, step, context, positions};
-  residual_stream stream{.residual_th = embed(step)};
+  residual_stream stream{.residual_th = embed(step, deltas)};
   run_layers(config_, rest_, operations, stream);
   if (step.logit_rows.size() < step.tokens.size()) {
     std::vector<std::int64_t> rows = step.logit_rows;
@@ -185,8 +226,17 @@ result<at::Tensor> transformer::forward(const packed_step& step) {
     stream.residual_th = stream.residual_th.index_select(0, index);
     stream.update_th = stream.update_th.index_select(0, index);
   }
-  return operations.add_norm(stream.residual_th, stream.update_th,
-                             rest_.final_norm);
+  head_rows out{.hidden_rh = operations.add_norm(
+                    stream.residual_th, stream.update_th, rest_.final_norm),
+                .deltas = {},
+                .weights = step.weights};
+  if (deltas.columns(linears_.back().factored()).defined())
+    for (const auto row : step.logit_rows) {
+      const auto of = deltas.rows()[static_cast<std::size_t>(row)];
+      out.deltas.push_back(
+          of < 0 ? nullptr : deltas.distinct()[static_cast<std::size_t>(of)]);
+    }
+  return out;
 }
 
 }  // namespace t2

@@ -34,7 +34,10 @@ stored_weight weight_names::find(std::string_view canonical) const {
     std::string stored{rule.stored};
     if (const auto hole = stored.find("{}"); hole != std::string::npos)
       stored.replace(hole, 2, number);
-    return {stored + std::string{canonical.substr(dot)}, rule.how};
+    stored += canonical.substr(dot);
+    if (prefix_.empty()) return {std::move(stored), rule.how};
+    auto whole = std::string{prefix_} + stored;
+    return {std::move(stored), rule.how, std::move(whole)};
   }
   return {std::string{canonical}, stored_as::itself};
 }

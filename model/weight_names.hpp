@@ -40,6 +40,7 @@ struct weight_name {
 struct stored_weight {
   std::string name;
   stored_as how = stored_as::itself;
+  std::string other_name = {};  // where there is none of that name; or ""
 };
 
 /// By what names a family's files call its weights; what no rule names is
@@ -47,13 +48,16 @@ struct stored_weight {
 class weight_names {
  public:
   weight_names() = default;
-  explicit weight_names(std::vector<weight_name> rules)
-      : rules_(std::move(rules)) {}
+  /// Files of a model without its head leave `prefix` out.
+  explicit weight_names(std::vector<weight_name> rules,
+                        std::string_view prefix = {})
+      : rules_(std::move(rules)), prefix_(prefix) {}
 
   stored_weight find(std::string_view canonical) const;
 
  private:
   std::vector<weight_name> rules_;
+  std::string_view prefix_;
 };
 
 /// Rows [begin, begin + count) of the stored tensor, in the outputs' order

@@ -43,7 +43,7 @@ struct store_expert_version {
   std::string sha256{};                // of the above; set by the store
   std::int64_t parent_version = 0;     // trained from; 0: from none
   std::string norm{};                  // "none" or "nuclear"
-  std::string targets{};               // "attention", "mlp", "all", ...
+  std::string targets{};               // as svf_targets writes them
   std::string provenance_json = "{}";  // objective, data hash, options, seed,
                                        // metrics
   std::int64_t created = 0;

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 failed=0
 for rule in \
   'config:sandbox|text|store|model|adaptation|actors|http|demo|tools' \
+  'weights:sandbox|text|store|model|adaptation|actors|http|demo|tools' \
   'sandbox:text|store|model|adaptation|actors|http|demo|tools' \
   'text:sandbox|store|model|adaptation|actors|http|demo|tools' \
   'store:sandbox|text|model|adaptation|actors|http|demo|tools' \

@@ -47,7 +47,7 @@ weight_names gpt2_names() {
       {"model.layers.{}.mlp.up_proj", "h.{}.mlp.c_fc", stored_as::transposed},
       {"model.layers.{}.mlp.down_proj", "h.{}.mlp.c_proj",
        stored_as::transposed},
-  }};
+  }, "transformer."};
 }
 
 }  // namespace

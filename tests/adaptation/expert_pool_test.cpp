@@ -1,6 +1,6 @@
 #include "adaptation/expert_pool.hpp"
 
-#include <ATen/TensorOperators.h>
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,13 +13,15 @@ namespace {
 
 expert_ref make_expert(const std::string& name, std::uint64_t seed,
                        svf_norm norm = svf_norm::nuclear,
-                       const std::string& base = "b") {
+                       const std::string& base = "b",
+                       const svf_targets& targets = svf_targets::all) {
   auto e = std::make_shared<expert>();
   e->name = name;
   e->version = 1;
   e->base = base;
   e->norm = norm;
-  e->z = random_vector(tiny_layout()->total(), 0.2f, 1.8f, seed);
+  e->targets = targets;
+  e->z = random_vector(tiny_layout(targets)->total(), 0.2f, 1.8f, seed);
   return e;
 }
 
@@ -123,6 +125,55 @@ TEST_P(pool, leaves_out_what_has_no_share) {
   EXPECT_EQ(m.components[0].expert, "two");
   EXPECT_TRUE(
       of.describe(mixture_rule::delta, std::vector{0.0f, 0.0f}).is_base());
+}
+
+// What an expert does not adapt it leaves as it is.
+TEST_P(pool, mixes_experts_of_different_targets) {
+  const auto targets = *svf_targets::parse("mlp");
+  const auto others = *svf_targets::parse("embed_tokens,1:q_proj,0:up_proj");
+  const auto both = tiny_layout(svf_targets::both(targets, others));
+  const std::vector<expert_ref> of_both{
+      make_expert("one", 2, GetParam(), "b", targets),
+      make_expert("two", 3, GetParam(), "b", others)};
+  const auto s_n = random_vector(both->total(), 0.1f, 3, 1);
+  const auto mixed = expert_pool::make(of_both, both, s_n);
+  ASSERT_TRUE(mixed) << mixed.error().message;
+  const auto by_delta =
+      mixed->compose(mixture_rule::delta, std::vector{0.3f, 0.6f});
+  const auto by_paper =
+      mixed->compose(mixture_rule::paper, std::vector{0.3f, 0.6f});
+  ASSERT_TRUE(by_delta && by_paper);
+  std::vector<std::int64_t> used(2, 0);
+  std::size_t shared = 0;
+  for (std::size_t p = 0; p < both->size(); ++p) {
+    const auto& where = both->projections()[p];
+    const auto rank = where.rank();
+    const auto s_r = s_n.narrow(0, both->offset(p), rank).to(at::kDouble);
+    auto e = at::zeros({rank}, at::kDouble), z = at::zeros({rank}, at::kDouble);
+    const double alpha[] = {0.3f, 0.6f};
+    const auto nu = [&](const at::Tensor& of_z) {
+      return GetParam() == svf_norm::none
+                 ? at::ones({}, at::kDouble)
+                 : s_r.sum() / (s_r * of_z).sum();
+    };
+    std::size_t adapting = 0;
+    for (std::size_t k = 0; k < 2; ++k) {
+      auto own = at::ones({rank}, at::kDouble);
+      if (of_both[k]->targets.contain(where)) {
+        own = of_both[k]->z.narrow(0, used[k], rank).to(at::kDouble);
+        used[k] += rank;
+        ++adapting;
+      }
+      e += alpha[k] * (nu(own) * own - 1);
+      z += alpha[k] * own;
+    }
+    shared += adapting == 2;
+    expect_equal((*by_delta)->of(p), (s_r * e).to(at::kFloat));
+    expect_equal((*by_paper)->of(p), (s_r * (nu(z) * z - 1)).to(at::kFloat));
+  }
+  EXPECT_EQ(used[0], of_both[0]->z.numel());
+  EXPECT_EQ(used[1], of_both[1]->z.numel());
+  EXPECT_EQ(shared, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(of, pool,

@@ -45,7 +45,7 @@ TEST_F(checkpoint_files, are_found_whole_or_in_shards) {
   ASSERT_TRUE(sharded) << sharded.error().message;
   EXPECT_EQ(sharded->files().size(), 2u);
   EXPECT_TRUE(sharded->has("lm_head.weight"));
-  EXPECT_EQ(sharded->stored_names().size(), 3u + 3 * 9);
+  EXPECT_EQ(sharded->source().tensors().size(), 3u + 3 * 9);
   const std::array<std::int64_t, 2> shape{384, 96};
   const auto head = sharded->tensor("lm_head.weight", shape);
   ASSERT_TRUE(head) << head.error().message;

@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_device.hpp"
@@ -90,8 +92,8 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
   const double tolerance = net.dtype() == at::kFloat ? 2e-6 : 2e-2;
   for (const auto kind : {projection_kind::query, projection_kind::output,
                           projection_kind::gate, projection_kind::down}) {
-    const auto& linear = net.linears()[transformer::linear_of(1, kind)];
-    const auto n = linear.parts().front().where.in_features;
+    const auto& linear = net.linears()[net.linear_of(1, kind)];
+    const auto n = linear.parts().front().in_features;
     const auto x = at::randn({6, n}).to(net.device()).to(net.dtype());
     const auto d_gr = at::randn({2, linear.ranks()}).to(net.device()) * 0.5;
     const std::vector<std::int32_t> rows{-1, -1, 0, 1, 1, 0};
@@ -102,15 +104,19 @@ TEST_P(plans, a_linear_map_equals_its_definition_under_every_plan) {
       std::int64_t offset = 0;
       for (std::size_t p = 0; p < linear.parts().size(); ++p) {
         const auto& part = linear.parts()[p];
-        const auto& f = linear.factors()[p];
-        const auto r = part.where.rank();
+        const auto& f = linear.factors(p);
+        const auto r = part.rank();
         auto d = rows[t] < 0 ? at::zeros({r}, at::kDouble)
                              : exact(d_gr[rows[t]].narrow(0, offset, r));
         offset += r;
         const auto u = exact(f.u_mr), v = exact(f.v_nr);
         auto y = at::mv(at::mm(u * (exact(f.s_r) + d), v.t()),
                         exact(x[static_cast<std::int64_t>(t)]));
-        if (part.bias_m.defined()) y = y + exact(part.bias_m);
+        const auto bias =
+            part.weight.substr(0, part.weight.rfind('.')) + ".bias";
+        const std::array shape{part.out_features};
+        if (model->weights().has(bias))
+          y = y + exact(*model->weights().tensor(bias, shape));
         parts.push_back(y);
       }
       expected.push_back(at::cat(parts));
@@ -140,8 +146,8 @@ TEST_P(plans, a_truncated_delta_moves_the_largest_directions_alone) {
   auto& net = model->network();
   ASSERT_TRUE(net.load_factors({model->config(), svf_targets::all}));
   const auto& linear =
-      net.linears()[transformer::linear_of(0, projection_kind::gate)];
-  const auto n = linear.parts().front().where.in_features;
+      net.linears()[net.linear_of(0, projection_kind::gate)];
+  const auto n = linear.parts().front().in_features;
   const auto x = at::randn({4, n}).to(net.device()).to(net.dtype());
   const auto d_gr = at::randn({2, linear.ranks()}).to(net.device());
   const std::vector<std::int32_t> rows{-1, 0, 1, 1};
@@ -151,8 +157,8 @@ TEST_P(plans, a_truncated_delta_moves_the_largest_directions_alone) {
   // Brute force: d with everything else cleared, under the exact plan.
   auto kept = at::zeros_like(d_gr);
   std::int64_t begin = 0;
-  for (const auto& f : linear.factors()) {
-    const auto all = f.s_r.size(0);
+  for (std::size_t p = 0; p < linear.parts().size(); ++p) {
+    const auto all = linear.parts()[p].rank();
     const auto size = d_gr.narrow(1, begin, all).abs().amax(0);
     for (std::int64_t i = 0; i < all; ++i)
       if ((size > size[i]).sum().item<std::int64_t>() < rank)

@@ -30,10 +30,9 @@ TEST(memory_plan, counts_exactly_the_bytes_of_real_checkpoints) {
     ASSERT_TRUE(config && weights) << name;
     std::int64_t bytes = 0;
     auto dtype = c10::ScalarType::Undefined;
-    for (const auto& tensor : weights->stored_names()) {
-      const auto& view = weights->stored(tensor);
-      bytes += static_cast<std::int64_t>(view.bytes.size());
-      dtype = view.dtype;
+    for (const auto& tensor : weights->source().tensors()) {
+      bytes += static_cast<std::int64_t>(tensor.bytes.size());
+      dtype = decode(tensor).scalar_type();
     }
     EXPECT_EQ(weight_bytes(*config, dtype), bytes) << name;
   }

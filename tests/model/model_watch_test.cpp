@@ -185,7 +185,7 @@ TEST_F(model_files, check_finds_nothing_wrong_with_what_was_loaded) {
   EXPECT_TRUE(found->problems.empty()) << found->problems.front();
   EXPECT_EQ(found->fingerprint, model->fingerprint());
   EXPECT_EQ(found->remembered, model->fingerprint());
-  EXPECT_EQ(found->tensors, model->weights().stored_names().size());
+  EXPECT_EQ(found->tensors, model->weights().source().tensors().size());
   EXPECT_EQ(found->entries, layout.size());
 }
 

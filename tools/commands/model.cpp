@@ -38,6 +38,7 @@ result<ordered_json> plan_form(session& here, const model_config& config) {
   const auto& given = here.arguments();
   const auto targets = parse_svf_targets(given.get<std::string>("targets"));
   if (!targets) return targets.error();
+  if (const auto has = targets->check(config); !has) return has.error();
   const bool full = here.options().values.model.dtype == "float32";
   memory_request request{
       .dtype = full ? c10::ScalarType::Float : c10::ScalarType::BFloat16,
@@ -102,7 +103,7 @@ result<exit_code> show(session& here) {
     for (const auto& file : weights->files()) {
       files.push_back(file.filename().string());
     }
-    form["tensors"] = weights->stored_names().size();
+    form["tensors"] = weights->source().tensors().size();
     form["files"] = std::move(files);
   }
   std::optional<ordered_json> memory;
@@ -192,8 +193,8 @@ result<exit_code> decompose(session& here) {
 std::vector<command_entry> model_commands() {
   const option targets{.name = "targets",
                        .value = std::string("all"),
-                       .help = "projections that are adapted",
-                       .choices = {"attention", "mlp", "all"}};
+                       .help =
+                           "weights that are adapted, as for t2 expert train"};
   std::string shapes = "a folder, or a shape:";
   for (const auto shape : preset_shapes()) shapes += " " + std::string(shape);
   return {{{.name = "model show",

@@ -90,6 +90,7 @@ result<exit_code> show_plans(session& here) {
   const auto targets =
       parse_svf_targets(here.arguments().get<std::string>("targets"));
   if (!targets) return targets.error();
+  if (const auto has = targets->check(model->config); !has) return has.error();
   const auto& options = here.options().values;
   const auto device = open_device(options.model.device);
   if (!device) return device.error();
