@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/result.hpp"
+#include "model/kernels.hpp"
 #include "model/linear_plan.hpp"
 #include "model/linear_weight.hpp"
 #include "model/projection.hpp"
@@ -33,8 +34,8 @@ class svf_linear {
     at::Tensor weight_mn;  // as stored in the checkpoint
     at::Tensor bias_m;     // may be undefined
   };
-  svf_linear(std::vector<part> parts, c10::ScalarType dtype,
-             c10::Device device);
+  svf_linear(std::vector<part> parts, c10::ScalarType dtype, c10::Device device,
+             const kernels::backend& backend);
 
   std::int64_t layer() const { return parts_.front().where.layer; }
   projection_kind first_kind() const { return parts_.front().where.kind; }
@@ -81,6 +82,7 @@ class svf_linear {
   std::vector<part> parts_;
   c10::ScalarType dtype_;
   c10::Device device_;
+  const kernels::backend* backend_;  // of the device and type
   std::int64_t ranks_ = 0;
   linear_weight base_;
   at::Tensor bias_m_;

@@ -41,19 +41,22 @@ std::size_t transformer::linear_of(std::int64_t layer, projection_kind kind) {
 
 transformer::transformer(const model_config& config, const checkpoint& weights,
                          const svd_cache& svd, c10::ScalarType dtype,
-                         c10::Device device)
+                         c10::Device device, const kernels::backend& backend)
     : config_(config),
       checkpoint_(weights),
       svd_(svd),
       dtype_(dtype),
       device_(device),
+      backend_(backend),
       costs_(plan_costs::estimate(config, dtype)) {}
 
 result<std::unique_ptr<transformer>> transformer::load(
     const model_config& config, const checkpoint& weights, const svd_cache& svd,
-    c10::ScalarType dtype, c10::Device device) {
+    c10::ScalarType dtype, c10::Device device,
+    const kernels::backend* backend) {
+  if (!backend) backend = &kernels::backend_for(device, dtype);
   auto model = std::unique_ptr<transformer>(
-      new transformer{config, weights, svd, dtype, device});
+      new transformer{config, weights, svd, dtype, device, *backend});
   loader load{weights, {}};
   const auto& block = config.block;
   const auto hidden = config.hidden;
@@ -117,7 +120,7 @@ result<std::unique_ptr<transformer>> transformer::load(
              bias ? load(stem + ".bias", {p.out_features}) : at::Tensor{}});
       }
       if (load.failure) return *load.failure;
-      model->linears_.emplace_back(std::move(parts), dtype, device);
+      model->linears_.emplace_back(std::move(parts), dtype, device, *backend);
     }
   }
   if (load.failure) return *load.failure;
