@@ -15,6 +15,7 @@
 #include "model/kv_cache.hpp"
 #include "model/language_model.hpp"
 #include "model/prefix_cache.hpp"
+#include "model/transformer.hpp"
 
 namespace t2 {
 

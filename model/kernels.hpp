@@ -1,63 +1,20 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <span>
-#include <vector>
+#include <string_view>
 
 #include "model/kv_cache.hpp"
 #include "model/model_config.hpp"
 
-/// What runs between the linear maps of a step, fused. On the CPU these are
-/// loops of our own over float32 or bfloat16 rows; on other devices the same
-/// functions are composed of ATen operators, which also are the reference that
-/// the loops are tested against (`*_reference`).
+/// What runs between the linear maps of a step.
 ///
 /// Letters: T tokens of a step, H hidden, I intermediate, Q query heads × head
 /// dim, K key-value heads × head dim, D head dim, R ranks, G distinct deltas.
 namespace t2::kernels {
-
-/// residual_th += update_th (if defined), then RMS-normalised and scaled by
-/// weight_h (float32), as `out`'s type. residual_th: float32.
-at::Tensor add_rms_norm(at::Tensor& residual_th, const at::Tensor& update_th,
-                        const at::Tensor& weight_h, double epsilon,
-                        at::ScalarType out);
-at::Tensor add_rms_norm_reference(at::Tensor& residual_th,
-                                  const at::Tensor& update_th,
-                                  const at::Tensor& weight_h, double epsilon,
-                                  at::ScalarType out);
-
-/// The same with a layer norm.
-at::Tensor add_layer_norm(at::Tensor& residual_th, const at::Tensor& update_th,
-                          const at::Tensor& weight_h, const at::Tensor& bias_h,
-                          double epsilon, at::ScalarType out);
-
-/// Of x_tn the columns [begin, begin + groups · width), in groups of width,
-/// each RMS-normalised and scaled by `weight` (float32 [width]), in place.
-void norm_groups(at::Tensor& x_tn, std::int64_t begin, std::int64_t groups,
-                 const at::Tensor& weight, double epsilon);
-void norm_groups_reference(at::Tensor& x_tn, std::int64_t begin,
-                           std::int64_t groups, const at::Tensor& weight,
-                           double epsilon);
-
-/// silu, gelu or its approximation by tanh, of each entry.
-at::Tensor activate(const at::Tensor& x, activation_kind kind);
-/// activation(gate) ⊙ up of gate_up_t2i = [gate | up] → [T, I].
-at::Tensor gated(const at::Tensor& gate_up_t2i, activation_kind kind);
-
-/// silu(gate) ⊙ up of gate_up_t2i = [gate | up] → [T, I].
-at::Tensor silu_multiply(const at::Tensor& gate_up_t2i);
-at::Tensor silu_multiply_reference(const at::Tensor& gate_up_t2i);
-
-/// p_tr[t] ⊙= d_gr[row[t]]; rows with row[t] < 0 become 0. d_gr: float32, rows
-/// may be strided. `shift_r` (float32, may be undefined) is added to d first:
-/// the factored plan's s.
-void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
-                const at::Tensor& shift_r, std::span<const std::int32_t> row);
-void scale_rows_reference(at::Tensor& p_tr, const at::Tensor& d_gr,
-                          const at::Tensor& shift_r,
-                          std::span<const std::int32_t> row);
 
 /// Rotary tables: float32 [positions, R/2], of the first R entries of a head.
 /// Undefined: nothing is rotated.
@@ -73,27 +30,72 @@ struct attention_span {
   kv_sequence* sequence = nullptr;
 };
 
-/// Rotates queries (in place) and keys of qkv_tn = [q | k | v] and stores keys
-/// and values of layer `layer` in the spans' caches.
-void rotate_and_store(at::Tensor& qkv_tn, std::span<const attention_span> spans,
-                      const rotary_table& rotary, std::int64_t layer,
-                      std::int64_t heads, std::int64_t kv_heads);
-void rotate_and_store_reference(at::Tensor& qkv_tn,
+/// These operations on one kind of device. All tensors of a call are on the
+/// device, in the compute type unless a comment says float32; rows may be
+/// strided, weights are contiguous. Immutable; any thread.
+class backend {
+ public:
+  virtual ~backend() = default;
+
+  /// residual_th += update_th (compute type; if defined), then RMS-normalised
+  /// and scaled by weight_h (float32), as `out`, the compute type. residual_th:
+  /// float32.
+  virtual at::Tensor add_rms_norm(at::Tensor& residual_th,
+                                  const at::Tensor& update_th,
+                                  const at::Tensor& weight_h, double epsilon,
+                                  at::ScalarType out) const = 0;
+
+  /// The same with a layer norm. bias_h: float32.
+  virtual at::Tensor add_layer_norm(at::Tensor& residual_th,
+                                    const at::Tensor& update_th,
+                                    const at::Tensor& weight_h,
+                                    const at::Tensor& bias_h, double epsilon,
+                                    at::ScalarType out) const = 0;
+
+  /// Of x_tn the columns [begin, begin + groups · width), in groups of width,
+  /// each RMS-normalised and scaled by `weight` (float32 [width]), in place.
+  virtual void norm_groups(at::Tensor& x_tn, std::int64_t begin,
+                           std::int64_t groups, const at::Tensor& weight,
+                           double epsilon) const = 0;
+
+  /// silu, gelu or its approximation by tanh, of each entry.
+  virtual at::Tensor activate(const at::Tensor& x,
+                              activation_kind kind) const = 0;
+  /// activation(gate) ⊙ up of gate_up_t2i = [gate | up] → [T, I].
+  virtual at::Tensor gated(const at::Tensor& gate_up_t2i,
+                           activation_kind kind) const = 0;
+
+  /// p_tr[t] ⊙= d_gr[row[t]] + shift_r, d = 0 where row[t] < 0. d_gr, shift_r:
+  /// float32; an undefined shift_r is 0, else it is the factored plan's s.
+  virtual void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
+                          const at::Tensor& shift_r,
+                          std::span<const std::int32_t> row) const = 0;
+
+  /// Rotates queries (in place) and keys of qkv_tn = [q | k | v] and stores
+  /// keys and values of layer `layer` in the spans' caches.
+  virtual void rotate_and_store(at::Tensor& qkv_tn,
                                 std::span<const attention_span> spans,
                                 const rotary_table& rotary, std::int64_t layer,
-                                std::int64_t heads, std::int64_t kv_heads);
+                                std::int64_t heads,
+                                std::int64_t kv_heads) const = 0;
 
-/// Causal attention of every span over its sequence up to its own position;
-/// `window` > 0 hides keys further back than that. `scale`: of q · k.
-/// Returns [T, Q] of qkv's type.
-at::Tensor attend(const at::Tensor& qkv_tn,
-                  std::span<const attention_span> spans, std::int64_t layer,
-                  std::int64_t heads, std::int64_t kv_heads,
-                  std::int64_t window, double scale);
-at::Tensor attend_reference(const at::Tensor& qkv_tn,
+  /// Causal attention of every span over its sequence up to its own position;
+  /// `window` > 0 hides keys further back than that. `scale`: of q · k.
+  /// Returns [T, Q] of qkv's type.
+  virtual at::Tensor attend(const at::Tensor& qkv_tn,
                             std::span<const attention_span> spans,
                             std::int64_t layer, std::int64_t heads,
                             std::int64_t kv_heads, std::int64_t window,
-                            double scale);
+                            double scale) const = 0;
+};
+
+/// What a model of this compute type runs on the device: asked once, when it is
+/// loaded. Valid for ever.
+const backend& backend_for(c10::Device device, at::ScalarType compute);
+
+/// "cpu": our loops over float32 or bfloat16 rows in the CPU's memory.
+/// "reference": ATen operators, on any device and in any type. Null: no such
+/// backend.
+const backend* find_backend(std::string_view name);
 
 }  // namespace t2::kernels

@@ -1,8 +1,8 @@
-// The functions of kernels.hpp as compositions of ATen operators: what other
-// devices run, and what the CPU's loops are tested against.
 #include <ATen/ATen.h>
 
-#include "model/kernels.hpp"
+#include <limits>
+
+#include "model/kernel_backends.hpp"
 
 namespace t2::kernels {
 namespace {
@@ -39,26 +39,31 @@ std::pair<at::Tensor, at::Tensor> gather(const kv_sequence& kv, int64_t layer,
 
 }  // namespace
 
-at::Tensor add_rms_norm_reference(at::Tensor& residual_th,
-                                  const at::Tensor& update_th,
-                                  const at::Tensor& weight_h, double epsilon,
-                                  at::ScalarType out) {
+at::Tensor reference_backend::add_rms_norm(at::Tensor& residual_th,
+                                           const at::Tensor& update_th,
+                                           const at::Tensor& weight_h,
+                                           double epsilon,
+                                           at::ScalarType out) const {
   if (update_th.defined()) residual_th.add_(update_th.to(at::kFloat));
   const auto mean = residual_th.square().mean(1, true);
   return (residual_th * at::rsqrt(mean + epsilon) * weight_h).to(out);
 }
 
-at::Tensor add_layer_norm(at::Tensor& residual_th, const at::Tensor& update_th,
-                          const at::Tensor& weight_h, const at::Tensor& bias_h,
-                          double epsilon, at::ScalarType out) {
+at::Tensor reference_backend::add_layer_norm(at::Tensor& residual_th,
+                                             const at::Tensor& update_th,
+                                             const at::Tensor& weight_h,
+                                             const at::Tensor& bias_h,
+                                             double epsilon,
+                                             at::ScalarType out) const {
   if (update_th.defined()) residual_th.add_(update_th.to(at::kFloat));
   return at::layer_norm(residual_th, {residual_th.size(1)}, weight_h, bias_h,
                         epsilon)
       .to(out);
 }
 
-void norm_groups_reference(at::Tensor& x_tn, int64_t begin, int64_t groups,
-                           const at::Tensor& weight, double epsilon) {
+void reference_backend::norm_groups(at::Tensor& x_tn, int64_t begin,
+                                    int64_t groups, const at::Tensor& weight,
+                                    double epsilon) const {
   const auto width = weight.size(0);
   auto part = x_tn.narrow(1, begin, groups * width)
                   .unflatten(1, std::vector<int64_t>{groups, width});
@@ -67,7 +72,8 @@ void norm_groups_reference(at::Tensor& x_tn, int64_t begin, int64_t groups,
   part.copy_(x * at::rsqrt(mean + epsilon) * weight);
 }
 
-at::Tensor activate(const at::Tensor& x, activation_kind kind) {
+at::Tensor reference_backend::activate(const at::Tensor& x,
+                                       activation_kind kind) const {
   const auto wide = x.to(at::kFloat);
   return (kind == activation_kind::silu   ? at::silu(wide)
           : kind == activation_kind::gelu ? at::gelu(wide)
@@ -75,35 +81,31 @@ at::Tensor activate(const at::Tensor& x, activation_kind kind) {
       .to(x.scalar_type());
 }
 
-at::Tensor gated(const at::Tensor& gate_up_t2i, activation_kind kind) {
-  if (kind == activation_kind::silu) return silu_multiply(gate_up_t2i);
+at::Tensor reference_backend::gated(const at::Tensor& gate_up_t2i,
+                                    activation_kind kind) const {
   const auto halves = gate_up_t2i.to(at::kFloat).chunk(2, 1);
   return (activate(halves[0], kind) * halves[1]).to(gate_up_t2i.scalar_type());
 }
 
-at::Tensor silu_multiply_reference(const at::Tensor& gate_up_t2i) {
-  const auto halves = gate_up_t2i.to(at::kFloat).chunk(2, 1);
-  return (at::silu(halves[0]) * halves[1]).to(gate_up_t2i.scalar_type());
-}
-
-void scale_rows_reference(at::Tensor& p_tr, const at::Tensor& d_gr,
-                          const at::Tensor& shift_r,
-                          std::span<const std::int32_t> row) {
+void reference_backend::scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
+                                   const at::Tensor& shift_r,
+                                   std::span<const std::int32_t> row) const {
   std::vector<int64_t> index(row.begin(), row.end());
   // Row G of the table stands for "no delta".
   for (auto& i : index)
     if (i < 0) i = d_gr.size(0);
   auto table = at::cat({d_gr, at::zeros({1, d_gr.size(1)}, d_gr.options())}, 0);
   if (shift_r.defined()) table = table + shift_r;
-  const auto rows = table.index_select(
-      0, at::tensor(index, at::kLong).to(d_gr.device()));
+  const auto rows =
+      table.index_select(0, at::tensor(index, at::kLong).to(d_gr.device()));
   p_tr.copy_(p_tr.to(at::kFloat) * rows);
 }
 
-void rotate_and_store_reference(at::Tensor& qkv_tn,
-                                std::span<const attention_span> spans,
-                                const rotary_table& rotary, int64_t layer,
-                                int64_t heads, int64_t kv_heads) {
+void reference_backend::rotate_and_store(at::Tensor& qkv_tn,
+                                         std::span<const attention_span> spans,
+                                         const rotary_table& rotary,
+                                         int64_t layer, int64_t heads,
+                                         int64_t kv_heads) const {
   const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
   for (const auto& span : spans) {
     const auto count = span.end - span.begin;
@@ -124,19 +126,22 @@ void rotate_and_store_reference(at::Tensor& qkv_tn,
       const auto& at = span.sequence->own(span.position + t);
       const auto slot = span.position + t - at.first;
       const auto length = std::min(count - t, kv_page::tokens - slot);
-      at.page->keys_lkdp.select(0, layer).narrow(2, slot, length).copy_(
-          k_kdt.narrow(2, t, length));
-      at.page->values_lkpd.select(0, layer).narrow(1, slot, length).copy_(
-          v_ktd.narrow(1, t, length));
+      at.page->keys_lkdp.select(0, layer)
+          .narrow(2, slot, length)
+          .copy_(k_kdt.narrow(2, t, length));
+      at.page->values_lkpd.select(0, layer)
+          .narrow(1, slot, length)
+          .copy_(v_ktd.narrow(1, t, length));
       t += length;
     }
   }
 }
 
-at::Tensor attend_reference(const at::Tensor& qkv_tn,
-                            std::span<const attention_span> spans,
-                            int64_t layer, int64_t heads, int64_t kv_heads,
-                            int64_t window, double scale) {
+at::Tensor reference_backend::attend(const at::Tensor& qkv_tn,
+                                     std::span<const attention_span> spans,
+                                     int64_t layer, int64_t heads,
+                                     int64_t kv_heads, int64_t window,
+                                     double scale) const {
   const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
   auto out = at::empty({qkv_tn.size(0), heads * dim}, qkv_tn.options());
   for (const auto& span : spans) {
@@ -151,12 +156,14 @@ at::Tensor attend_reference(const at::Tensor& qkv_tn,
                        .transpose(0, 1)
                        .to(at::kFloat);
     auto scores = at::matmul(q, keys) * scale;
-    const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
+    const auto options =
+        at::TensorOptions().dtype(at::kLong).device(q.device());
     const auto row = at::arange(span.position, end, options).unsqueeze(1);
     const auto column = at::arange(end, options).unsqueeze(0);
     auto hidden = column > row;
     if (window > 0) hidden = hidden.logical_or(column <= row - window);
-    scores = scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    scores =
+        scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
     out.narrow(0, span.begin, count)
         .copy_(at::matmul(at::softmax(scores, -1), values)
                    .transpose(0, 1)

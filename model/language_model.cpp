@@ -101,7 +101,7 @@ result<std::shared_ptr<language_model>> language_model::load(
   try {
     auto network =
         transformer::load(model->config_, model->checkpoint_, *model->svd_,
-                          model->dtype_, model->device_);
+                          model->dtype_, model->device_, options.backend);
     if (!network) return network.error();
     model->network_ = *std::move(network);
   } catch (const std::exception& e) {

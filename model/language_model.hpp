@@ -20,11 +20,17 @@
 
 namespace t2 {
 
+namespace kernels {
+class backend;
+}
+
 struct model_options {
   std::filesystem::path folder;     // a Hugging Face directory
   std::string device = "cpu";       // cpu, cuda, cuda:N
   std::string dtype = "auto";       // auto, float32, bfloat16
   std::filesystem::path svd_cache;  // folder of all SVD caches
+  /// Null: the one for the device and type. Others are for tests.
+  const kernels::backend* backend = nullptr;
 };
 
 class transformer;

@@ -49,7 +49,7 @@ std::vector<svf_linear> copies_of(std::size_t which, const svf_layout& layout,
                                1, layers);
   std::vector<svf_linear> out;
   for (std::int64_t i = 0; i < count; ++i) {
-    out.emplace_back(parts, dtype, device);
+    out.emplace_back(parts, dtype, device, kernels::backend_for(device, dtype));
     out.back().set_factors(factors);
   }
   return out;

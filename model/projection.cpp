@@ -207,9 +207,9 @@ bool svf_targets::contain(const projection& one) const {
 }
 
 result<void> svf_targets::check(const model_config& config) const {
-  const auto all = projections_of(config);
+  const auto known = projections_of(config);
   for (const auto& t : terms_) {
-    if (std::ranges::any_of(all,
+    if (std::ranges::any_of(known,
                             [&](const projection& p) { return t.holds(p); }))
       continue;
     const bool tied = config.tied_embeddings && t.what == "lm_head";

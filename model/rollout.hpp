@@ -5,14 +5,15 @@
 #include <vector>
 
 #include "config/result.hpp"
+#include "model/adapted_weights.hpp"
 #include "model/kv_cache.hpp"
-#include "model/linear_weight.hpp"
 #include "model/sampling.hpp"
 #include "text/tokenizer.hpp"
 
 namespace t2 {
 
 class language_model;
+struct head_rows;
 struct packed_step;
 
 /// An answer to sample. `stream`: its number in the random stream.

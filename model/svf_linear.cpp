@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/kernels.hpp"
-
 namespace t2 {
 
 svf_linear::svf_linear(std::vector<part> parts, c10::ScalarType dtype,
-                       c10::Device device)
-    : dtype_(dtype), device_(device), factors_(parts.size()) {
+                       c10::Device device, const kernels::backend& backend)
+    : dtype_(dtype),
+      device_(device),
+      backend_(&backend),
+      factors_(parts.size()) {
   std::vector<at::Tensor> weights, biases;
   bool any_bias = false;
   for (auto& p : parts) {
@@ -114,7 +115,7 @@ at::Tensor svf_linear::low_rank(const at::Tensor& x_tn, const at::Tensor& d_gr,
                                 const at::Tensor& shift_r,
                                 std::span<const std::int32_t> rows) const {
   auto p_tr = v_.apply(x_tn);
-  kernels::scale_rows(p_tr, d_gr, shift_r, rows);
+  backend_->scale_rows(p_tr, d_gr, shift_r, rows);
   if (factored_.size() == 1) return u_.front().apply(p_tr);
   std::vector<at::Tensor> outputs;
   std::int64_t rank = 0;
@@ -198,7 +199,7 @@ at::Tensor svf_linear::apply_delta(const at::Tensor& x_tn,
     return with_bias(std::move(y_tm));
   }
   auto p_ak = thin->v.apply(x_an);
-  kernels::scale_rows(p_ak, d_gr.index_select(1, thin->index_k), {}, adapted);
+  backend_->scale_rows(p_ak, d_gr.index_select(1, thin->index_k), {}, adapted);
   const auto y_am = thin->u.apply_onto(y_tm.narrow(0, first, count), p_ak);
   if (first == 0) return with_bias(y_am);
   y_tm.narrow(0, first, count).copy_(y_am);

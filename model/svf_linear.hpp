@@ -7,6 +7,7 @@
 
 #include "config/result.hpp"
 #include "model/base_weight.hpp"
+#include "model/kernels.hpp"
 #include "model/linear_plan.hpp"
 #include "model/linear_weight.hpp"
 #include "model/projection.hpp"
@@ -34,8 +35,8 @@ class svf_linear {
     at::Tensor weight_mn;  // as stored; given to the base weight
     at::Tensor bias_m;     // may be undefined
   };
-  svf_linear(std::vector<part> parts, c10::ScalarType dtype,
-             c10::Device device);
+  svf_linear(std::vector<part> parts, c10::ScalarType dtype, c10::Device device,
+             const kernels::backend& backend);
 
   const std::vector<projection>& parts() const { return parts_; }
   std::size_t part_of(projection_kind kind) const;
@@ -92,6 +93,7 @@ class svf_linear {
   std::vector<projection> parts_;
   c10::ScalarType dtype_;
   c10::Device device_;
+  const kernels::backend* backend_;  // of the device and type
   std::shared_ptr<const base_weight> base_;
   at::Tensor bias_m_;
   std::vector<svd_factors> factors_;   // of each part

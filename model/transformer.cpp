@@ -69,19 +69,22 @@ std::size_t transformer::linear_of(std::int64_t layer,
 
 transformer::transformer(const model_config& config, const checkpoint& weights,
                          const svd_cache& svd, c10::ScalarType dtype,
-                         c10::Device device)
+                         c10::Device device, const kernels::backend& backend)
     : config_(config),
       checkpoint_(weights),
       svd_(svd),
       dtype_(dtype),
       device_(device),
+      backend_(backend),
       costs_(plan_costs::estimate(config, dtype)) {}
 
 result<std::unique_ptr<transformer>> transformer::load(
     const model_config& config, const checkpoint& weights, const svd_cache& svd,
-    c10::ScalarType dtype, c10::Device device) {
+    c10::ScalarType dtype, c10::Device device,
+    const kernels::backend* backend) {
+  if (!backend) backend = &kernels::backend_for(device, dtype);
   auto model = std::unique_ptr<transformer>(
-      new transformer{config, weights, svd, dtype, device});
+      new transformer{config, weights, svd, dtype, device, *backend});
   loader load{weights, {}};
   const auto& block = config.block;
   const auto hidden = config.hidden;
@@ -148,14 +151,14 @@ result<std::unique_ptr<transformer>> transformer::load(
              bias ? load(stem + ".bias", {p.out_features}) : at::Tensor{}});
       }
       if (load.failure) return *load.failure;
-      model->linears_.emplace_back(std::move(parts), dtype, device);
+      model->linears_.emplace_back(std::move(parts), dtype, device, *backend);
     }
   }
   if (load.failure) return *load.failure;
   const auto& of_head =
       config.tied_embeddings ? projections.front() : projections.back();
   model->linears_.emplace_back(std::vector<svf_linear::part>{{of_head, head, {}}},
-                               dtype, device);
+                               dtype, device, *backend);
   if (!device.is_cpu()) {
     rest.embedding_vh = rest.embedding_vh.to(device);
     if (rest.positions_ph.defined())
@@ -347,8 +350,9 @@ std::vector<float> transformer::log_probabilities(
     }
     if (places.empty()) continue;
     const auto logits_rv = run_head(of.slice(b, count)).to(at::kFloat);
-    const auto index = [&](std::vector<std::int64_t>& of) {
-      return at::from_blob(of.data(), {static_cast<std::int64_t>(of.size())},
+    const auto index = [&](std::vector<std::int64_t>& at_rows) {
+      return at::from_blob(at_rows.data(),
+                           {static_cast<std::int64_t>(at_rows.size())},
                            at::kLong)
           .to(device_);
     };

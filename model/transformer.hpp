@@ -52,9 +52,11 @@ struct head_rows {
 /// factors, dense copies and the rotary table grow on use: one thread.
 class transformer {
  public:
+  /// `backend`: null: the one for the device and type.
   static result<std::unique_ptr<transformer>> load(
       const model_config& config, const checkpoint& weights,
-      const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
+      const svd_cache& svd, c10::ScalarType dtype, c10::Device device,
+      const kernels::backend* backend = nullptr);
 
   /// Runs a step and stores its keys and values. Returns the rows of
   /// logit_rows.
@@ -117,7 +119,8 @@ class transformer {
   at::Tensor run_head(const head_rows& rows);
 
   transformer(const model_config& config, const checkpoint& weights,
-              const svd_cache& svd, c10::ScalarType dtype, c10::Device device);
+              const svd_cache& svd, c10::ScalarType dtype, c10::Device device,
+              const kernels::backend& backend);
   result<linear_plan> choose_plan(const step_deltas& deltas, copies& dense);
   bool find_copies(const step_deltas& deltas, copies& dense);
   void rent(const step_deltas& deltas, const linear_shares& adapted,
@@ -131,6 +134,7 @@ class transformer {
   svd_cache svd_;
   c10::ScalarType dtype_;
   c10::Device device_;
+  const kernels::backend& backend_;
   std::optional<linear_plan> forced_;
   std::array<std::uint64_t, 5> plan_steps_{};
   dense_copies dense_{std::int64_t{1} << 30};

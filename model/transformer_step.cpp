@@ -1,5 +1,5 @@
 // A step through the layers: the linear maps under the plan that was chosen,
-// and the fused loops between them.
+// and the backend's operations between them.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -62,8 +62,8 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
                                   c.thin ? &thin_[i] : nullptr);
 }
 
-/// A block over a step: fused loops between the linear maps, keys and values
-/// in the spans' caches.
+/// A block over a step: the backend's operations between the linear maps, keys
+/// and values in the spans' caches.
 struct transformer::step_operations : block_operations {
   step_operations(transformer& of, const packed_step& packed,
                   const step_context& context_, std::int64_t positions_)
@@ -77,15 +77,16 @@ struct transformer::step_operations : block_operations {
       return residual_th.to(net.dtype_);
     }
     return norm.bias.defined()
-               ? kernels::add_layer_norm(residual_th, update_th, norm.weight,
-                                         norm.bias, epsilon, net.dtype_)
-               : kernels::add_rms_norm(residual_th, update_th, norm.weight,
-                                       epsilon, net.dtype_);
+               ? net.backend_.add_layer_norm(residual_th, update_th,
+                                             norm.weight, norm.bias, epsilon,
+                                             net.dtype_)
+               : net.backend_.add_rms_norm(residual_th, update_th, norm.weight,
+                                           epsilon, net.dtype_);
   }
 
   at::Tensor norm(const at::Tensor& x_th, const norm_weights& norm) override {
     auto out = x_th.contiguous();
-    kernels::norm_groups(out, 0, 1, norm.weight, net.config_.norm_epsilon);
+    net.backend_.norm_groups(out, 0, 1, norm.weight, net.config_.norm_epsilon);
     return out;
   }
 
@@ -98,16 +99,16 @@ struct transformer::step_operations : block_operations {
       const auto groups = [](std::int64_t width, const at::Tensor& weight) {
         return width / weight.size(0);
       };
-      if (!qkv_tn.is_contiguous()) qkv_tn = qkv_tn.contiguous();
-      kernels::norm_groups(qkv_tn, 0, groups(query, norms.query.weight),
-                           norms.query.weight, c.norm_epsilon);
-      kernels::norm_groups(qkv_tn, query, groups(key, norms.key.weight),
-                           norms.key.weight, c.norm_epsilon);
+      net.backend_.norm_groups(qkv_tn, 0, groups(query, norms.query.weight),
+                               norms.query.weight, c.norm_epsilon);
+      net.backend_.norm_groups(qkv_tn, query, groups(key, norms.key.weight),
+                               norms.key.weight, c.norm_epsilon);
     }
-    kernels::rotate_and_store(qkv_tn, step.spans, net.rotary(layer, positions),
-                              layer, c.heads, c.kv_heads);
-    return kernels::attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
-                           c.attention(layer).window, c.attention_scale());
+    net.backend_.rotate_and_store(qkv_tn, step.spans,
+                                  net.rotary(layer, positions), layer, c.heads,
+                                  c.kv_heads);
+    return net.backend_.attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
+                               c.attention(layer).window, c.attention_scale());
   }
 
   at::Tensor attention_output(std::int64_t layer,
@@ -119,8 +120,8 @@ struct transformer::step_operations : block_operations {
     const auto& block = net.config_.block;
     const auto in = net.apply(at(layer, gate_up), x_th, context);
     return net.apply(at(layer, down),
-                     block.gated ? kernels::gated(in, block.activation)
-                                 : kernels::activate(in, block.activation),
+                     block.gated ? net.backend_.gated(in, block.activation)
+                                 : net.backend_.activate(in, block.activation),
                      context);
   }
 
@@ -152,7 +153,7 @@ at::Tensor transformer::embed(const packed_step& step,
     const auto count = x_th.size(0) - first;
     auto u_ar =
         embedding_.u_mr.index_select(0, index_t.narrow(0, first, count));
-    kernels::scale_rows(u_ar, d_gr, {},
+    backend_.scale_rows(u_ar, d_gr, {},
                         deltas.rows().subspan(static_cast<std::size_t>(first)));
     x_th.narrow(0, first, count).add_(at::mm(u_ar, embedding_.v_nr.t()));
   }

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include "model/safetensors.hpp"
 #include "tests/paths.hpp"
 
 namespace t2 {
@@ -40,10 +41,10 @@ TEST_F(checkpoint_files, are_found_whole_or_in_shards) {
   const auto assets = tests::assets();
   const auto whole = checkpoint::open(assets / "mistral-tiny");
   ASSERT_TRUE(whole) << whole.error().message;
-  EXPECT_EQ(whole->files().size(), 1u);
+  EXPECT_EQ(whole->source().files().size(), 1u);
   const auto sharded = checkpoint::open(assets / "llama3-tiny");
   ASSERT_TRUE(sharded) << sharded.error().message;
-  EXPECT_EQ(sharded->files().size(), 2u);
+  EXPECT_EQ(sharded->source().files().size(), 2u);
   EXPECT_TRUE(sharded->has("lm_head.weight"));
   EXPECT_EQ(sharded->source().tensors().size(), 3u + 3 * 9);
   const std::array<std::int64_t, 2> shape{384, 96};

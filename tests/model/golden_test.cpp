@@ -21,13 +21,17 @@ namespace {
 
 using nlohmann::json;
 
-/// Device and model.
+/// Device and model. "reference": the CPU, with the operators of other devices
+/// between the linear maps.
 class golden
     : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   void SetUp() override {
     const auto& [device, name] = GetParam();
-    model_ = load_test_model(name, "float32", device);
+    model_ = device == "reference"
+                 ? load_test_model(name, "float32", "cpu",
+                                   kernels::find_backend(device))
+                 : load_test_model(name, "float32", device);
     ASSERT_NE(model_, nullptr);
     std::ifstream file(test_asset(name) / "golden.json");
     record_ = json::parse(file);
@@ -227,6 +231,12 @@ TEST_P(golden, svf_gradients_match) {
   }
 }
 
+std::string name_of(const testing::TestParamInfo<golden::ParamType>& of) {
+  std::string text = std::get<0>(of.param) + "_" + std::get<1>(of.param);
+  std::ranges::replace(text, '-', '_');
+  return text;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     devices_and_models, golden,
     testing::Combine(testing::ValuesIn(test_devices()),
@@ -236,12 +246,18 @@ INSTANTIATE_TEST_SUITE_P(
                                      "qwen3-tiny", "gpt2-tiny", "olmo2-tiny",
                                      "smollm3-tiny", "gemma3-tiny",
                                      "phi3-tiny", "gpt-neox-tiny")),
-    [](const auto& of) {
-      std::string text =
-          std::get<0>(of.param) + "_" + std::get<1>(of.param);
-      std::ranges::replace(text, '-', '_');
-      return text;
-    });
+    name_of);
+
+// One model of each kind of block. A device that is named runs them as its own.
+INSTANTIATE_TEST_SUITE_P(
+    reference_and_models, golden,
+    testing::Combine(
+        testing::ValuesIn(named_test_device()
+                              ? std::vector<std::string>{}
+                              : std::vector<std::string>{"reference"}),
+        testing::Values("mistral-swa-tiny", "gpt2-tiny", "olmo2-tiny",
+                        "gemma3-tiny", "gpt-neox-tiny")),
+    name_of);
 
 }  // namespace
 }  // namespace t2

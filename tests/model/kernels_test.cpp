@@ -1,10 +1,12 @@
-// The fused loops against compositions of ATen operators, on every type, odd
-// sizes, spans with parents and windows.
+// Every backend against float64 on the CPU, on every type, odd sizes, strided
+// rows, spans with parents and windows.
 #include "model/kernels.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <tuple>
@@ -15,179 +17,390 @@ namespace t2 {
 namespace {
 
 using kernels::attention_span;
+using numbers = std::vector<double>;
+
+struct place {
+  std::string device, backend;  // no backend: the one chosen for the device
+};
+
+std::vector<place> places() {
+  std::vector<place> out;
+  for (const auto& device : test_devices())
+    if (device == "cpu") {
+      out.push_back({device, "cpu"});
+      out.push_back({device, "reference"});
+    } else {
+      out.push_back({device, ""});
+    }
+  return out;
+}
 
 struct shape {
   std::int64_t heads, kv_heads, dim;
 };
 
-class kernel : public testing::TestWithParam<
-                   std::tuple<std::string, at::ScalarType, shape>> {
+at::Tensor exact(const at::Tensor& x) {
+  return x.to(at::kCPU).to(at::kDouble);
+}
+
+numbers numbers_of(const at::Tensor& x) {
+  const auto wide = exact(x).contiguous();
+  const auto* first = wide.const_data_ptr<double>();
+  return {first, first + wide.numel()};
+}
+
+class kernel
+    : public testing::TestWithParam<std::tuple<place, at::ScalarType, shape>> {
  protected:
-  c10::Device device() const { return test_device(std::get<0>(GetParam())); }
+  c10::Device device() const {
+    return test_device(std::get<0>(GetParam()).device);
+  }
   at::ScalarType type() const { return std::get<1>(GetParam()); }
-  double tolerance() const { return type() == at::kFloat ? 1e-5 : 1.6e-2; }
+  const kernels::backend& backend() const {
+    const auto& name = std::get<0>(GetParam()).backend;
+    return name.empty() ? kernels::backend_for(device(), type())
+                        : *kernels::find_backend(name);
+  }
 
   at::Tensor random(std::vector<std::int64_t> sizes, at::ScalarType t) {
     return at::randn(sizes, at::kFloat).to(device()).to(t);
   }
+  /// The same as rows of a wider tensor.
+  at::Tensor strided(std::int64_t rows, std::int64_t width, at::ScalarType t) {
+    return random({rows, width + 5}, t).narrow(1, 3, width);
+  }
 
+  /// Each entry is the exact one, rounded once to found's type, but for what
+  /// float32 loses on the way.
   void expect_close(const at::Tensor& found, const at::Tensor& expected) {
-    const auto a = found.to(at::kCPU).to(at::kDouble);
-    const auto b = expected.to(at::kCPU).to(at::kDouble);
-    const auto error = (a - b).abs().max().item<double>();
-    EXPECT_LE(error, tolerance() * (1 + b.abs().max().item<double>()));
+    ASSERT_EQ(found.sizes(), expected.sizes());
+    const double tolerance = found.scalar_type() == at::kFloat ? 1e-5 : 4e-3;
+    const auto error = (exact(found) - expected).abs() / (1 + expected.abs());
+    EXPECT_LE(error.max().item<double>(), tolerance);
   }
 
   void SetUp() override { at::manual_seed(7); }
 };
 
-TEST_P(kernel, add_rms_norm_equals_its_composition) {
+at::Tensor rms_normalised(const at::Tensor& x, const at::Tensor& weight) {
+  return x / at::sqrt(x.square().mean(-1, true) + 1e-5) * exact(weight);
+}
+
+TEST_P(kernel, add_rms_norm_adds_and_normalises) {
   for (const std::int64_t hidden : {1, 15, 64, 100, 576}) {
     auto x = random({9, hidden}, at::kFloat);
-    auto y = x.clone();
-    const auto update = random({9, hidden}, type());
+    const auto update = strided(9, hidden, type());
     const auto weight = random({hidden}, at::kFloat);
-    const auto found = kernels::add_rms_norm(x, update, weight, 1e-5, type());
-    const auto expected =
-        kernels::add_rms_norm_reference(y, update, weight, 1e-5, type());
+    const auto sum = exact(x) + exact(update);
+    const auto found = backend().add_rms_norm(x, update, weight, 1e-5, type());
     EXPECT_EQ(found.scalar_type(), type());
-    expect_close(found, expected);
-    expect_close(x, y);
-    expect_close(kernels::add_rms_norm(x, {}, weight, 1e-5, type()),
-                 kernels::add_rms_norm_reference(y, {}, weight, 1e-5, type()));
+    expect_close(x, sum);
+    expect_close(found, rms_normalised(sum, weight));
+    const auto before = x.clone();
+    expect_close(backend().add_rms_norm(x, {}, weight, 1e-5, type()),
+                 rms_normalised(exact(before), weight));
+    EXPECT_TRUE(at::equal(x, before));
   }
 }
 
-TEST_P(kernel, norm_groups_equals_its_composition_and_leaves_the_rest) {
-  for (const std::int64_t width : {1, 16, 24, 100}) {
-    const auto weight = random({width}, at::kFloat);
-    for (const std::int64_t groups : {1, 3}) {
-      auto x = random({5, 7 + groups * width + 2}, type());
-      auto y = x.clone();
-      const auto before = x.clone();
-      kernels::norm_groups(x, 7, groups, weight, 1e-5);
-      kernels::norm_groups_reference(y, 7, groups, weight, 1e-5);
-      expect_close(x, y);
-      EXPECT_TRUE(at::equal(x.narrow(1, 0, 7), before.narrow(1, 0, 7)));
-      EXPECT_TRUE(at::equal(x.narrow(1, x.size(1) - 2, 2),
-                            before.narrow(1, x.size(1) - 2, 2)));
-    }
+TEST_P(kernel, add_layer_norm_adds_and_normalises) {
+  for (const std::int64_t hidden : {15, 64, 100, 576}) {
+    auto x = random({9, hidden}, at::kFloat);
+    const auto update = strided(9, hidden, type());
+    const auto weight = random({hidden}, at::kFloat);
+    const auto bias = random({hidden}, at::kFloat);
+    const auto normalised = [&](const at::Tensor& of) {
+      const auto centred = of - of.mean(-1, true);
+      return centred / at::sqrt(centred.square().mean(-1, true) + 1e-5) *
+                 exact(weight) +
+             exact(bias);
+    };
+    const auto sum = exact(x) + exact(update);
+    const auto found =
+        backend().add_layer_norm(x, update, weight, bias, 1e-5, type());
+    EXPECT_EQ(found.scalar_type(), type());
+    expect_close(x, sum);
+    expect_close(found, normalised(sum));
+    const auto before = x.clone();
+    expect_close(backend().add_layer_norm(x, {}, weight, bias, 1e-5, type()),
+                 normalised(exact(before)));
+    EXPECT_TRUE(at::equal(x, before));
   }
+}
+
+TEST_P(kernel, norm_groups_normalises_its_columns_and_leaves_the_rest) {
+  for (const std::int64_t width : {1, 16, 24, 100})
+    for (const std::int64_t groups : {1, 3})
+      for (const bool apart : {false, true}) {
+        const auto weight = random({width}, at::kFloat);
+        const auto all = 7 + groups * width + 2;
+        auto x = apart ? strided(5, all, type()) : random({5, all}, type());
+        auto expected = exact(x);
+        for (std::int64_t g = 0; g < groups; ++g) {
+          auto group = expected.narrow(1, 7 + g * width, width);
+          group.copy_(rms_normalised(group.clone(), weight));
+        }
+        const auto before = x.clone();
+        backend().norm_groups(x, 7, groups, weight, 1e-5);
+        expect_close(x, expected);
+        for (const auto& [begin, count] :
+             {std::pair<std::int64_t, std::int64_t>{0, 7}, {all - 2, 2}})
+          EXPECT_TRUE(at::equal(x.narrow(1, begin, count),
+                                before.narrow(1, begin, count)));
+      }
+}
+
+at::Tensor activated(const at::Tensor& x, activation_kind kind) {
+  switch (kind) {
+    case activation_kind::silu: return x / (1 + at::exp(-x));
+    case activation_kind::gelu:
+      return x * (1 + at::erf(x / std::sqrt(2.0))) / 2;
+    case activation_kind::gelu_tanh:
+      return x *
+             (1 + at::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x.pow(3)))) /
+             2;
+  }
+  return {};
 }
 
 TEST_P(kernel, activations_are_what_they_are_called) {
-  const auto x = at::linspace(-6, 6, 64, at::kDouble).view({2, 32});
-  const auto given = x.to(device()).to(type());
-  const auto exact = given.to(at::kCPU).to(at::kDouble);
-  const auto normal = (1 + at::erf(exact / std::sqrt(2.0))) / 2;
-  const auto inner = std::sqrt(2 / M_PI) * (exact + 0.044715 * exact.pow(3));
   using enum activation_kind;
-  const std::vector<std::pair<activation_kind, at::Tensor>> all{
-      {silu, exact / (1 + at::exp(-exact))},
-      {gelu, exact * normal},
-      {gelu_tanh, exact * (1 + at::tanh(inner)) / 2}};
-  for (const auto& [kind, right] : all) {
-    expect_close(kernels::activate(given, kind), right);
-    expect_close(kernels::gated(given, kind),
-                 right.narrow(1, 0, 16) * exact.narrow(1, 16, 16));
-  }
+  for (const auto kind : {silu, gelu, gelu_tanh})
+    for (const std::int64_t width : {1, 16, 43, 1536}) {
+      const auto x = strided(5, 2 * width, type()) * 3;
+      const auto right = activated(exact(x), kind);
+      expect_close(backend().activate(x, kind), right);
+      expect_close(
+          backend().gated(x, kind),
+          right.narrow(1, 0, width) * exact(x).narrow(1, width, width));
+    }
+  // Where the exponential leaves float32.
+  const auto far = random({5, 86}, type()) * 40;
+  expect_close(backend().gated(far, silu),
+               activated(exact(far), silu).narrow(1, 0, 43) *
+                   exact(far).narrow(1, 43, 43));
 }
 
-TEST_P(kernel, silu_multiply_equals_its_composition) {
-  for (const std::int64_t width : {1, 16, 43, 1536}) {
-    const auto x = random({5, 2 * width}, type()) * 20;
-    expect_close(kernels::silu_multiply(x), kernels::silu_multiply_reference(x));
-  }
-}
-
-TEST_P(kernel, scale_rows_equals_its_composition_and_clears_base_rows) {
+TEST_P(kernel, scale_rows_scales_each_by_its_delta_and_clears_base_rows) {
   const std::vector<std::int32_t> rows{0, -1, 2, 2, 1};
-  for (const std::int64_t width : {1, 16, 37, 192}) {
-    const auto table = random({3, width + 5}, at::kFloat).narrow(1, 3, width);
-    for (const bool shifted : {false, true}) {
-      const auto shift = shifted ? random({width}, at::kFloat) : at::Tensor{};
-      auto p = random({5, width}, type());
-      auto q = p.clone();
-      kernels::scale_rows(p, table, shift, rows);
-      kernels::scale_rows_reference(q, table, shift, rows);
-      expect_close(p, q);
-      if (!shifted) {
-        EXPECT_EQ(p[1].abs().max().item<double>(), 0);
+  for (const std::int64_t width : {1, 16, 37, 192})
+    for (const bool shifted : {false, true})
+      for (const bool apart : {false, true}) {
+        const auto table = strided(3, width, at::kFloat);
+        const auto shift = shifted ? random({width}, at::kFloat) : at::Tensor{};
+        auto p = apart ? strided(5, width, type()) : random({5, width}, type());
+        auto expected = exact(p);
+        for (std::int64_t t = 0; t < 5; ++t) {
+          const auto row = rows[static_cast<std::size_t>(t)];
+          auto by = row < 0 ? at::zeros({width}, at::kDouble)
+                            : exact(table)[row].clone();
+          if (shifted) by += exact(shift);
+          expected[t] *= by;
+        }
+        backend().scale_rows(p, table, shift, rows);
+        expect_close(p, expected);
+        if (!shifted) {
+          EXPECT_EQ(p[1].abs().max().item<double>(), 0);
+        }
       }
+}
+
+/// What the positions of a sequence have stored: its own, and its parent's
+/// before `start`.
+struct plain_cache {
+  std::shared_ptr<kv_sequence> sequence;
+  const plain_cache* parent = nullptr;
+  std::int64_t start = 0;
+  /// By layer and position: [keys | values] of all heads.
+  std::map<std::pair<std::int64_t, std::int64_t>, numbers> own = {};
+
+  const numbers& at(std::int64_t layer, std::int64_t position) const {
+    return position < start ? parent->at(layer, position)
+                            : own.at({layer, position});
+  }
+
+  at::Tensor stored(std::int64_t layer, std::int64_t position) const {
+    const auto& segment = sequence->own(position);
+    const auto slot = position - segment.first;
+    return at::cat(
+        {segment.page->keys_lkdp[layer].select(2, slot).flatten(),
+         segment.page->values_lkpd[layer].select(1, slot).flatten()});
+  }
+};
+
+/// The first 2 · half entries of each of `heads` heads, rotated by the angles
+/// of a position.
+numbers rotated(const double* x, std::int64_t heads, std::int64_t dim,
+                std::int64_t position, const kernels::rotary_table& table) {
+  numbers out(x, x + heads * dim);
+  if (!table.cos_pd.defined()) return out;
+  const auto cos = numbers_of(table.cos_pd[position]);
+  const auto sin = numbers_of(table.sin_pd[position]);
+  const auto half = static_cast<std::int64_t>(cos.size());
+  for (std::int64_t h = 0; h < heads; ++h)
+    for (std::int64_t i = 0; i < half; ++i) {
+      const auto angle = static_cast<std::size_t>(i);
+      const double a = x[h * dim + i], b = x[h * dim + i + half];
+      double* y = out.data() + h * dim + i;
+      y[0] = a * cos[angle] - b * sin[angle];
+      y[half] = b * cos[angle] + a * sin[angle];
+    }
+  return out;
+}
+
+/// Softmax attention of the token at `position`, whose queries are q.
+numbers attended(const double* q, const plain_cache& cache, const shape& s,
+                 std::int64_t layer, std::int64_t position, std::int64_t window,
+                 double scale) {
+  const auto first =
+      window > 0 ? std::max<std::int64_t>(0, position - window + 1) : 0;
+  numbers out(static_cast<std::size_t>(s.heads * s.dim), 0.0);
+  for (std::int64_t h = 0; h < s.heads; ++h) {
+    const auto key = h / (s.heads / s.kv_heads) * s.dim;
+    const auto value = key + s.kv_heads * s.dim;
+    numbers weights;
+    for (auto j = first; j <= position; ++j) {
+      const auto* k = cache.at(layer, j).data() + key;
+      double score = 0;
+      for (std::int64_t d = 0; d < s.dim; ++d) score += q[h * s.dim + d] * k[d];
+      weights.push_back(score * scale);
+    }
+    const double peak = *std::ranges::max_element(weights);
+    double total = 0;
+    for (auto& w : weights) total += w = std::exp(w - peak);
+    for (auto j = first; j <= position; ++j) {
+      const auto* v = cache.at(layer, j).data() + value;
+      const auto w = weights[static_cast<std::size_t>(j - first)] / total;
+      for (std::int64_t d = 0; d < s.dim; ++d)
+        out[static_cast<std::size_t>(h * s.dim + d)] += w * v[d];
     }
   }
+  return out;
 }
 
-TEST_P(kernel, attention_over_parents_and_windows_equals_its_composition) {
-  const auto [heads, kv_heads, dim] = std::get<2>(GetParam());
+at::Tensor rows_of(const numbers& x, std::int64_t width) {
+  return at::tensor(x, at::kDouble).view({-1, width});
+}
+
+TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
+  const auto s = std::get<2>(GetParam());
   model_config config;
   config.layers = 2;
-  config.heads = heads;
-  config.kv_heads = kv_heads;
-  config.head_dim = dim;
-  const auto angles = at::rand({200, dim / 2}, at::kFloat).to(device()) * 6;
+  config.heads = s.heads;
+  config.kv_heads = s.kv_heads;
+  config.head_dim = s.dim;
+  const auto angles = at::rand({200, s.dim / 2}, at::kFloat).to(device()) * 6;
   // All of a head is rotated, or a part of it, or nothing.
   const auto table = [&](std::int64_t half) {
     const auto some = angles.narrow(1, 0, half).contiguous();
     return kernels::rotary_table{some.cos(), some.sin()};
   };
   const std::map<std::int64_t, kernels::rotary_table> tables{
-      {0, table(dim / 2)}, {1, table(dim / 4)}, {7, {}}, {40, table(dim / 2)}};
-  const auto width = (heads + 2 * kv_heads) * dim;
+      {0, table(s.dim / 2)},
+      {1, table(s.dim / 4)},
+      {7, {}},
+      {40, table(s.dim / 2)}};
+  const auto queries = s.heads * s.dim, keys = s.kv_heads * s.dim;
+  const auto width = queries + 2 * keys;
 
   for (const auto& [window, rotary] : tables) {
-    const double scale = window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(dim));
-    // Two caches filled by the same steps, one through each implementation.
-    struct side {
-      kv_pool pool;
-      std::shared_ptr<kv_sequence> alone, parent, child, grandchild;
-    };
-    std::vector<side> sides;
-    for (int i = 0; i < 2; ++i) {
-      kv_pool pool{config, type(), device(), 1 << 26};
-      auto alone = pool.allocate(70);
-      auto parent = pool.allocate(37);
-      auto child = pool.allocate(20, parent, 33);
-      auto grandchild = pool.allocate(30, child, 50);
-      sides.push_back({pool, alone, parent, child, grandchild});
-    }
+    SCOPED_TRACE("window " + std::to_string(window));
+    const double scale =
+        window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(s.dim));
+    kv_pool pool{config, type(), device(), 1 << 26};
+    plain_cache alone{.sequence = pool.allocate(70)};
+    plain_cache parent{.sequence = pool.allocate(37)};
+    plain_cache child{.sequence = pool.allocate(20, parent.sequence, 33),
+                      .parent = &parent,
+                      .start = 33};
+    plain_cache grandchild{.sequence = pool.allocate(30, child.sequence, 50),
+                           .parent = &child,
+                           .start = 50};
     // A chunk, then a chunk and decodes of all, with parents in the same step.
-    const auto spans_of = [](side& s, int step) -> std::vector<attention_span> {
-      if (step == 0)
-        return {{0, 37, 0, s.parent.get()}, {37, 42, 0, s.alone.get()}};
-      if (step == 1)
-        return {{0, 17, 33, s.child.get()},
-                {17, 20, 50, s.grandchild.get()},
-                {20, 69, 5, s.alone.get()}};
-      return {{0, 1, 53, s.grandchild.get()}, {1, 2, 54, s.alone.get()}};
+    struct part {
+      std::int64_t begin, end, position;
+      plain_cache* cache;
     };
-    const std::int64_t tokens[] = {42, 69, 2};
-    for (int step = 0; step < 3; ++step)
+    const std::array<std::vector<part>, 3> steps{
+        {{{0, 37, 0, &parent}, {37, 42, 0, &alone}},
+         {{0, 17, 33, &child}, {17, 20, 50, &grandchild}, {20, 69, 5, &alone}},
+         {{0, 1, 53, &grandchild}, {1, 2, 54, &alone}}}};
+    for (const auto& parts : steps)
       for (std::int64_t layer = 0; layer < 2; ++layer) {
-        auto qkv = random({tokens[step], width}, type());
-        auto copy = qkv.clone();
-        const auto fused = spans_of(sides[0], step);
-        const auto plain = spans_of(sides[1], step);
-        kernels::rotate_and_store(qkv, fused, rotary, layer, heads, kv_heads);
-        kernels::rotate_and_store_reference(copy, plain, rotary, layer, heads,
-                                            kv_heads);
-        const auto queries = heads * dim;
-        expect_close(qkv.narrow(1, 0, queries), copy.narrow(1, 0, queries));
-        expect_close(
-            kernels::attend(qkv, fused, layer, heads, kv_heads, window, scale),
-            kernels::attend_reference(copy, plain, layer, heads, kv_heads,
-                                      window, scale));
+        const auto tokens = parts.back().end;
+        auto qkv = layer == 0 ? random({tokens, width}, type())
+                              : strided(tokens, width, type());
+        const auto given = numbers_of(qkv);
+        std::vector<attention_span> spans;
+        for (const auto& p : parts)
+          spans.push_back(
+              {p.begin, p.end, p.position, p.cache->sequence.get()});
+        backend().rotate_and_store(qkv, spans, rotary, layer, s.heads,
+                                   s.kv_heads);
+        numbers right_queries, right_stored;
+        std::vector<at::Tensor> stored;
+        for (const auto& p : parts)
+          for (auto t = p.begin; t < p.end; ++t) {
+            const auto position = p.position + (t - p.begin);
+            const auto* row = given.data() + t * width;
+            const auto turned =
+                rotated(row, s.heads + s.kv_heads, s.dim, position, rotary);
+            right_queries.insert(right_queries.end(), turned.begin(),
+                                 turned.begin() + queries);
+            right_stored.insert(right_stored.end(), turned.begin() + queries,
+                                turned.end());
+            right_stored.insert(right_stored.end(), row + queries + keys,
+                                row + width);
+            stored.push_back(p.cache->stored(layer, position));
+            p.cache->own[{layer, position}] = numbers_of(stored.back());
+          }
+        expect_close(qkv.narrow(1, 0, queries),
+                     rows_of(right_queries, queries));
+        expect_close(at::stack(stored), rows_of(right_stored, 2 * keys));
+
+        const auto q = numbers_of(qkv.narrow(1, 0, queries));
+        numbers right;
+        for (const auto& p : parts)
+          for (auto t = p.begin; t < p.end; ++t) {
+            const auto one =
+                attended(q.data() + t * queries, *p.cache, s, layer,
+                         p.position + (t - p.begin), window, scale);
+            right.insert(right.end(), one.begin(), one.end());
+          }
+        expect_close(backend().attend(qkv, spans, layer, s.heads, s.kv_heads,
+                                      window, scale),
+                     rows_of(right, queries));
       }
   }
 }
 
+std::string name_of(const testing::TestParamInfo<kernel::ParamType>& of) {
+  const auto& [where, type, s] = of.param;
+  auto text = where.device + "_" + where.backend + "_" + c10::toString(type) +
+              "_" + std::to_string(s.heads) + "_" + std::to_string(s.kv_heads) +
+              "_" + std::to_string(s.dim);
+  std::ranges::replace(text, ':', '_');
+  return text;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     types_and_shapes, kernel,
-    testing::Combine(testing::ValuesIn(test_devices()),
+    testing::Combine(testing::ValuesIn(places()),
                      testing::Values(at::kFloat, at::kBFloat16),
                      testing::Values(shape{9, 3, 64}, shape{8, 2, 16},
                                      shape{4, 4, 8}, shape{1, 1, 128},
-                                     shape{6, 2, 22})));
+                                     shape{6, 2, 22})),
+    name_of);
+
+TEST(kernel_backends, are_chosen_by_device_and_type) {
+  using kernels::backend_for, kernels::find_backend;
+  for (const auto type : {at::kFloat, at::kBFloat16})
+    EXPECT_EQ(&backend_for(c10::kCPU, type), find_backend("cpu"));
+  EXPECT_EQ(&backend_for(c10::kCPU, at::kHalf), find_backend("reference"));
+  EXPECT_EQ(&backend_for(c10::kCUDA, at::kFloat), find_backend("reference"));
+  EXPECT_EQ(find_backend("cuda"), nullptr);
+  EXPECT_EQ(find_backend(""), nullptr);
+}
 
 }  // namespace
 }  // namespace t2

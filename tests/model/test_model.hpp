@@ -26,15 +26,18 @@ inline std::filesystem::path test_folder() {
 }
 
 /// A model of tests/assets, on the device of T2_TEST_DEVICE (else the CPU)
-/// unless told; null and a failed test if it does not load.
+/// unless told, with the kernels of that device unless told; null and a failed
+/// test if it does not load.
 inline std::shared_ptr<language_model> load_test_model(
     const std::string& name, const std::string& dtype,
     const std::string& device = named_test_device() ? named_test_device()
-                                                    : "cpu") {
+                                                    : "cpu",
+    const kernels::backend* backend = nullptr) {
   auto model = language_model::load({.folder = test_asset(name),
                                      .device = device,
                                      .dtype = dtype,
-                                     .svd_cache = test_folder() / "svd"});
+                                     .svd_cache = test_folder() / "svd",
+                                     .backend = backend});
   if (!model) {
     ADD_FAILURE() << model.error().message;
     return nullptr;

@@ -398,9 +398,11 @@ std::vector<option> training_flags() {
       text("kl_direction", spec.kl_direction,
            "KL(policy || base) or KL(base || policy)",
            {"policy-base", "base-policy"}),
-      text("targets", spec.targets,
-           "weights that SVF adapts, between commas: all, attention, mlp, "
-           "q_proj ... lm_head, a pattern; 0-3:mlp: of those layers"),
+      {.name = "targets",
+       .value = spec.targets,
+       .help = "weights that SVF adapts: all, attention, mlp, q_proj ... "
+               "lm_head, a pattern, between commas; 0-3:mlp: of those layers",
+       .unit = "NAMES"},
       text("norm", spec.norm, "how an adapted weight is scaled",
            {"none", "nuclear"}),
       text("parametrisation", spec.parametrisation, "z itself or sigmoid(p)",

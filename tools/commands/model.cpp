@@ -100,7 +100,7 @@ result<exit_code> show(session& here) {
     const auto weights = checkpoint::open(model->name);
     if (!weights) return weights.error();
     ordered_json files = ordered_json::array();
-    for (const auto& file : weights->files()) {
+    for (const auto& file : weights->source().files()) {
       files.push_back(file.filename().string());
     }
     form["tensors"] = weights->source().tensors().size();

@@ -27,7 +27,7 @@ std::vector<std::int64_t> deal(std::int64_t rows, std::int64_t mixtures) {
   return out;
 }
 
-ordered_json step_form(const plan_costs& costs, const linear_set& adapted,
+ordered_json step_form(const plan_costs& costs, const linear_shares& adapted,
                        std::int64_t rows, std::int64_t mixtures) {
   const auto dealt = deal(rows, mixtures);
   const plan_question asked{.mixture_rows = dealt, .adapted = adapted};
@@ -100,7 +100,8 @@ result<exit_code> show_plans(session& here) {
   const auto costs = plan_costs::load_or_measure(
       options.model.svd_cache, model->config,
       full ? c10::ScalarType::Float : c10::ScalarType::BFloat16, *device);
-  const auto adapted = linears_of(*targets);
+  const auto adapted =
+      adapted_share(model->config, svf_layout{model->config, *targets});
   ordered_json form = {{"model", model->name},
                        {"device", device->str()},
                        {"dtype", full ? "float32" : "bfloat16"},

@@ -6,9 +6,9 @@
 #include <fstream>
 #include <optional>
 
-#include "adaptation/pretraining.hpp"
 #include "config/progress_bar.hpp"
 #include "config/terminal.hpp"
+#include "pretraining/pretraining.hpp"
 #include "tools/session.hpp"
 #include "tools/this_command.hpp"
 

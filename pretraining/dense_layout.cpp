@@ -1,4 +1,4 @@
-#include "model/dense_layout.hpp"
+#include "pretraining/dense_layout.hpp"
 
 #include <functional>
 #include <numeric>

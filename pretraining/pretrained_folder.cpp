@@ -1,12 +1,12 @@
-#include "adaptation/pretrained_folder.hpp"
+#include "pretraining/pretrained_folder.hpp"
 
 #include <ATen/ops/contiguous.h>
 
 #include <nlohmann/json.hpp>
 
-#include "adaptation/pretraining_corpus.hpp"
 #include "config/durable_file.hpp"
 #include "model/safetensors.hpp"
+#include "pretraining/pretraining_corpus.hpp"
 
 namespace t2 {
 namespace {

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "adaptation/pretraining.hpp"
+#include "pretraining/pretraining.hpp"
 
 namespace t2 {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/dense_network.hpp"
+#include "pretraining/dense_network.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-#include "adaptation/pretraining_checkpoint.hpp"
+#include "pretraining/pretraining_checkpoint.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-#include "adaptation/pretraining.hpp"
+#include "pretraining/pretraining.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "adaptation/pretraining_corpus.hpp"
-#include "model/dense_network.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
+#include "pretraining/dense_network.hpp"
+#include "pretraining/pretraining_corpus.hpp"
 #include "tests/model/test_model.hpp"
 #include "tests/paths.hpp"
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "model/dense_kernels.hpp"
-#include "model/dense_layout.hpp"
 #include "model/model_config.hpp"
+#include "pretraining/dense_layout.hpp"
 #include "text/tokenizer.hpp"
 
 namespace t2 {

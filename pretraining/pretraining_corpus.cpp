@@ -1,4 +1,4 @@
-#include "adaptation/pretraining_corpus.hpp"
+#include "pretraining/pretraining_corpus.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "adaptation/pretraining.hpp"
+#include "pretraining/pretraining.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -13,12 +13,12 @@
 #include <optional>
 
 #include "adaptation/adamw.hpp"
-#include "adaptation/pretrained_folder.hpp"
-#include "adaptation/pretraining_checkpoint.hpp"
-#include "adaptation/pretraining_corpus.hpp"
 #include "adaptation/random_stream.hpp"
 #include "config/sha256.hpp"
-#include "model/dense_network.hpp"
+#include "pretraining/dense_network.hpp"
+#include "pretraining/pretrained_folder.hpp"
+#include "pretraining/pretraining_checkpoint.hpp"
+#include "pretraining/pretraining_corpus.hpp"
 
 namespace t2 {
 namespace {

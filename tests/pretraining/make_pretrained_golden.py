@@ -8,8 +8,8 @@ that `t2 pretrain` wrote.
       --steps 400 --batch 256 --learning-rate 5e-3 --validation 0 \
       --log-every 100 --dtype float32 --compute float32 \
       --threads 1
-    tests/adaptation/make_pretrained_golden.py tests/assets/pretrained-tiny
-    tests/adaptation/make_pretrained_golden.py assets/t2-mini \
+    tests/pretraining/make_pretrained_golden.py tests/assets/pretrained-tiny
+    tests/pretraining/make_pretrained_golden.py assets/t2-mini \
       tests/assets/t2-mini-golden.json
 
 Needs torch and transformers; the tests do not.
