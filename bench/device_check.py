@@ -21,14 +21,15 @@ from device_summary import as_text, benchmarks
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Seconds: 355 in all.
-PARTS = {"device": 40, "tests": 90, "agreement": 40, "bench_135m": 55,
-         "bench_1b": 85, "sanitizer": 45}
+PARTS = {"device": 35, "tests": 125, "agreement": 35, "bench_135m": 50,
+         "bench_1b": 75, "sanitizer": 35}
 # One process each: an error on a device spoils its process and no other.
 SUITES = {"linear_weight": "*linear_weight_rows*", "kernels": "*/kernel.*",
           "plans": "*/plans.*",
           # One model of each kind of block; the others run the same operators.
           "golden": "*/golden.*-*mistral_tiny*:*qwen2*:*smollm3*:*phi3*",
           "engine": "engine_on*:*/agreement.*", "training": "lora.*",
+          "targets": "*targets_of_a_model*",
           "plan_costs": "plan_costs.*"}
 ENGINE_BENCH = "^(decode|decode_mixtures|build_dense)/|^prefill/tokens:512"
 POLICY_STEP = "^step/svf_mlp0_all1_lora2:1/kl:1"

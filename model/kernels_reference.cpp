@@ -1,6 +1,9 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "model/kernel_backends.hpp"
 
@@ -35,6 +38,85 @@ std::pair<at::Tensor, at::Tensor> gather(const kv_sequence& kv, int64_t layer,
         at.page->values_lkpd.select(0, layer).narrow(1, 0, length));
   }
   return {at::cat(keys, 2), at::cat(values, 1)};
+}
+
+struct attention_shape {
+  int64_t layer, heads, kv_heads, dim, window;
+  double scale;
+};
+
+at::Tensor on(c10::Device device, const std::vector<int64_t>& values) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+constexpr auto minus_infinity = -std::numeric_limits<float>::infinity();
+
+/// Rows of a span beside each other.
+void attend_span(const at::Tensor& qkv_tn, const attention_span& span,
+                 const attention_shape& s, at::Tensor& out_tq) {
+  const auto count = span.end - span.begin;
+  const auto end = span.position + count;
+  auto [keys, values] = gather(*span.sequence, s.layer, end);
+  const auto group = s.heads / s.kv_heads;
+  keys = keys.repeat_interleave(group, 0).to(at::kFloat);
+  values = values.repeat_interleave(group, 0).to(at::kFloat);
+  const auto q = qkv_tn.narrow(0, span.begin, count)
+                     .narrow(1, 0, s.heads * s.dim)
+                     .view({count, s.heads, s.dim})
+                     .transpose(0, 1)
+                     .to(at::kFloat);
+  auto scores = at::matmul(q, keys) * s.scale;
+  const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
+  const auto row = at::arange(span.position, end, options).unsqueeze(1);
+  const auto column = at::arange(end, options).unsqueeze(0);
+  auto hidden = column > row;
+  if (s.window > 0) hidden = hidden.logical_or(column <= row - s.window);
+  scores = scores.masked_fill(hidden, minus_infinity);
+  out_tq.narrow(0, span.begin, count)
+      .copy_(at::matmul(at::softmax(scores, -1), values)
+                 .transpose(0, 1)
+                 .reshape({count, s.heads * s.dim}));
+}
+
+/// The rows of spans of one row each, S of them at once over keys that are
+/// padded to the longest, L: a launch for all in place of one for each.
+void attend_single_rows(const at::Tensor& qkv_tn,
+                        std::span<const attention_span> spans,
+                        const attention_shape& s, at::Tensor& out_tq) {
+  std::vector<int64_t> rows, ends;
+  for (const auto& span : spans) {
+    rows.push_back(span.begin);
+    ends.push_back(span.position + 1);
+  }
+  const auto longest = std::ranges::max(ends);
+  std::vector<at::Tensor> keys, values;
+  for (const auto& span : spans) {
+    const auto end = span.position + 1;
+    const auto [k_kdn, v_knd] = gather(*span.sequence, s.layer, end);
+    const auto pad = longest - end;
+    keys.push_back(at::constant_pad_nd(k_kdn, {0, pad}));
+    values.push_back(at::constant_pad_nd(v_knd, {0, 0, 0, pad}));
+  }
+  const auto device = qkv_tn.device();
+  const auto count = static_cast<int64_t>(spans.size());
+  const auto index = on(device, rows);
+  const auto q_skgd =
+      qkv_tn.narrow(1, 0, s.heads * s.dim)
+          .index_select(0, index)
+          .view({count, s.kv_heads, s.heads / s.kv_heads, s.dim})
+          .to(at::kFloat);
+  const auto end_s111 = on(device, ends).view({count, 1, 1, 1});
+  const auto column = at::arange(longest, end_s111.options());
+  auto hidden = column >= end_s111;
+  if (s.window > 0) hidden = hidden.logical_or(column < end_s111 - s.window);
+  const auto scores_skgl =
+      (at::matmul(q_skgd, at::stack(keys).to(at::kFloat)) * s.scale)
+          .masked_fill(hidden, minus_infinity);
+  const auto mixed = at::matmul(at::softmax(scores_skgl, -1),
+                                at::stack(values).to(at::kFloat));
+  out_tq.index_copy_(0, index,
+                     mixed.reshape({count, s.heads * s.dim})
+                         .to(out_tq.scalar_type()));
 }
 
 }  // namespace
@@ -107,25 +189,31 @@ void reference_backend::rotate_and_store(at::Tensor& qkv_tn,
                                          int64_t layer, int64_t heads,
                                          int64_t kv_heads) const {
   const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
-  for (const auto& span : spans) {
-    const auto count = span.end - span.begin;
-    auto rows = qkv_tn.narrow(0, span.begin, count)
-                    .view({count, heads + 2 * kv_heads, dim});
-    const auto turned = [&](const at::Tensor& x) {
-      if (!rotary.cos_pd.defined()) return x;
-      return rotate(x, rotary.cos_pd.narrow(0, span.position, count),
-                    rotary.sin_pd.narrow(0, span.position, count));
-    };
-    auto q = rows.narrow(1, 0, heads);
-    if (rotary.cos_pd.defined()) q.copy_(turned(q));
-    const auto k_kdt =
-        turned(rows.narrow(1, heads, kv_heads)).permute({1, 2, 0});
-    const auto v_ktd =
-        rows.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1);
-    for (int64_t t = 0; t < count;) {
-      const auto& at = span.sequence->own(span.position + t);
-      const auto slot = span.position + t - at.first;
-      const auto length = std::min(count - t, kv_page::tokens - slot);
+  auto rows_thd = qkv_tn.view({qkv_tn.size(0), heads + 2 * kv_heads, dim});
+  auto k_tkd = rows_thd.narrow(1, heads, kv_heads);
+  if (rotary.cos_pd.defined()) {
+    // All rows at once: on a device each operation costs a launch.
+    std::vector<int64_t> positions(static_cast<std::size_t>(qkv_tn.size(0)));
+    for (const auto& span : spans)
+      for (auto t = span.begin; t < span.end; ++t)
+        positions[static_cast<std::size_t>(t)] =
+            span.position + (t - span.begin);
+    const auto index = on(qkv_tn.device(), positions);
+    const auto turned = rotate(rows_thd.narrow(1, 0, heads + kv_heads),
+                               rotary.cos_pd.index_select(0, index),
+                               rotary.sin_pd.index_select(0, index));
+    rows_thd.narrow(1, 0, heads).copy_(turned.narrow(1, 0, heads));
+    k_tkd = turned.narrow(1, heads, kv_heads);
+  }
+  const auto k_kdt = k_tkd.permute({1, 2, 0});
+  const auto v_ktd =
+      rows_thd.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1);
+  for (const auto& span : spans)
+    for (auto t = span.begin; t < span.end;) {
+      const auto position = span.position + (t - span.begin);
+      const auto& at = span.sequence->own(position);
+      const auto slot = position - at.first;
+      const auto length = std::min(span.end - t, kv_page::tokens - slot);
       at.page->keys_lkdp.select(0, layer)
           .narrow(2, slot, length)
           .copy_(k_kdt.narrow(2, t, length));
@@ -134,7 +222,6 @@ void reference_backend::rotate_and_store(at::Tensor& qkv_tn,
           .copy_(v_ktd.narrow(1, t, length));
       t += length;
     }
-  }
 }
 
 at::Tensor reference_backend::attend(const at::Tensor& qkv_tn,
@@ -142,33 +229,17 @@ at::Tensor reference_backend::attend(const at::Tensor& qkv_tn,
                                      int64_t layer, int64_t heads,
                                      int64_t kv_heads, int64_t window,
                                      double scale) const {
-  const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
-  auto out = at::empty({qkv_tn.size(0), heads * dim}, qkv_tn.options());
-  for (const auto& span : spans) {
-    const auto count = span.end - span.begin;
-    const auto end = span.position + count;
-    auto [keys, values] = gather(*span.sequence, layer, end);
-    keys = keys.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
-    values = values.repeat_interleave(heads / kv_heads, 0).to(at::kFloat);
-    const auto q = qkv_tn.narrow(0, span.begin, count)
-                       .narrow(1, 0, heads * dim)
-                       .view({count, heads, dim})
-                       .transpose(0, 1)
-                       .to(at::kFloat);
-    auto scores = at::matmul(q, keys) * scale;
-    const auto options =
-        at::TensorOptions().dtype(at::kLong).device(q.device());
-    const auto row = at::arange(span.position, end, options).unsqueeze(1);
-    const auto column = at::arange(end, options).unsqueeze(0);
-    auto hidden = column > row;
-    if (window > 0) hidden = hidden.logical_or(column <= row - window);
-    scores =
-        scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
-    out.narrow(0, span.begin, count)
-        .copy_(at::matmul(at::softmax(scores, -1), values)
-                   .transpose(0, 1)
-                   .reshape({count, heads * dim}));
-  }
+  const attention_shape shape{layer, heads, kv_heads,
+                              qkv_tn.size(1) / (heads + 2 * kv_heads), window,
+                              scale};
+  auto out = at::empty({qkv_tn.size(0), heads * shape.dim}, qkv_tn.options());
+  std::vector<attention_span> single;
+  for (const auto& span : spans)
+    if (span.end - span.begin == 1)
+      single.push_back(span);
+    else
+      attend_span(qkv_tn, span, shape, out);
+  if (!single.empty()) attend_single_rows(qkv_tn, single, shape, out);
   return out;
 }
 
