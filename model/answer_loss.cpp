@@ -10,9 +10,14 @@ namespace {
 
 constexpr std::int64_t logits_bytes = std::int64_t{64} << 20;
 
-at::Tensor log_probabilities(const at::Tensor& hidden_ah,
-                             const at::Tensor& head_vh) {
-  return at::log_softmax(at::linear(hidden_ah, head_vh).to(at::kFloat), 1);
+/// float32 [A, V], before they are capped.
+at::Tensor logits(const at::Tensor& hidden_ah, const at::Tensor& head_vh) {
+  return at::linear(hidden_ah, head_vh).to(at::kFloat);
+}
+
+at::Tensor log_probabilities(const at::Tensor& logits_av, double cap) {
+  return at::log_softmax(
+      cap > 0 ? at::tanh(logits_av / cap) * cap : logits_av, 1);
 }
 
 }  // namespace
@@ -35,7 +40,8 @@ answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
   for (std::int64_t a = 0; a < hidden_ah.size(0); a += at_once) {
     const auto n = std::min(at_once, hidden_ah.size(0) - a);
     const auto target = rows.target_a.narrow(0, a, n).unsqueeze(1);
-    auto log_p = log_probabilities(hidden_ah.narrow(0, a, n), head.vh);
+    const auto logits_av = logits(hidden_ah.narrow(0, a, n), head.vh);
+    auto log_p = log_probabilities(logits_av, head.cap);
     const auto chosen =
         log_p.gather(1, target).squeeze(1).to(at::kCPU).to(at::kDouble);
     const auto* values = chosen.const_data_ptr<double>();
@@ -47,7 +53,9 @@ answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
     at::Tensor of_divergence;  // ∂L/∂logits
     if (base_ah.defined()) {
       const auto kl = kl_divergence(
-          log_p, log_probabilities(base_ah.narrow(0, a, n), head.base_vh),
+          log_p,
+          log_probabilities(logits(base_ah.narrow(0, a, n), head.base_vh),
+                            head.cap),
           direction, with_gradient);
       auto weights = std::vector<float>(
           rows.kl_weights.begin() + a, rows.kl_weights.begin() + a + n);
@@ -67,6 +75,9 @@ answer_loss policy_loss(const at::Tensor& hidden_ah, const at::Tensor& base_ah,
     d_logits.scatter_add_(1, target, at::full_like(target, -1, at::kFloat));
     d_logits.mul_(rows.weight_a.narrow(0, a, n).unsqueeze(1));
     if (of_divergence.defined()) d_logits.add_(of_divergence);
+    // The derivative of cap · tanh(x / cap) is 1 − tanh²(x / cap).
+    if (head.cap > 0)
+      d_logits.mul_(1 - at::tanh(logits_av / head.cap).square());
     if (head.backward) head.backward(hidden_ah.narrow(0, a, n), d_logits);
     out.grad_hidden_ah.narrow(0, a, n).copy_(
         at::mm(d_logits.to(head.vh.scalar_type()), head.vh));

@@ -29,6 +29,8 @@ struct loss_head {
       : vh(std::move(weight_vh)), base_vh(std::move(of_base_vh)) {}
 
   at::Tensor vh, base_vh;
+  /// Logits x become cap · tanh(x / cap); 0: they do not.
+  double cap = 0;
   /// Takes ∂L/∂logits (float32 [n, V]) and the hidden states of those rows;
   /// none: the head is not trained.
   std::function<void(const at::Tensor& hidden_nh, const at::Tensor& d_logits_nv)>

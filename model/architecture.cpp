@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "model/neutral_settings.hpp"
 
@@ -36,39 +37,134 @@ const char* rope_settings(config_reader& json) {
   return scaling && !scaling->empty() ? "rope_scaling" : "rope_parameters";
 }
 
+/// The context before it was stretched; one beside the settings goes before one
+/// within them.
+std::int64_t original_positions(config_reader& json, config_reader& rope,
+                                const model_config& config,
+                                const decoder_keys& keys) {
+  constexpr auto* key = "original_max_position_embeddings";
+  const bool beside = json.has(key) || keys.original_positions > 0;
+  return (beside ? json : rope)
+      .integer(key, 1, max_positions,
+               beside ? keys.original_positions : config.max_positions);
+}
+
 void read_llama3(config_reader& json, config_reader& rope,
-                 model_config& config) {
+                 model_config& config, const decoder_keys& keys) {
   llama3_rope_scaling scaling;
   scaling.factor = rope.number("factor", 1, 1e6);
   scaling.low_frequency_factor = rope.number("low_freq_factor", 1e-6, 1e6);
   scaling.high_frequency_factor = rope.number("high_freq_factor", 1e-6, 1e6);
-  // One beside the settings goes before one within them.
-  constexpr auto* original = "original_max_position_embeddings";
-  auto& where = json.has(original) ? json : rope;
-  scaling.original_max_positions =
-      where.integer(original, 1, max_positions, config.max_positions);
+  scaling.original_max_positions = original_positions(json, rope, config, keys);
   if (scaling.high_frequency_factor <= scaling.low_frequency_factor)
     rope.refuse("high_freq_factor", "a number above low_freq_factor",
                 rope.found("high_freq_factor"));
   config.rope_scaling = scaling;
 }
 
+/// `factor`, or where it is null the ratio of the contexts.
+double stretch(config_reader& rope, const model_config& config,
+               std::int64_t original) {
+  if (rope.names("factor") && !rope.has("factor"))
+    return static_cast<double>(config.max_positions) /
+           static_cast<double>(original);
+  return rope.number("factor", 1, 1e6);
+}
+
+void read_yarn(config_reader& json, config_reader& rope,
+               model_config& config, const decoder_keys& keys) {
+  yarn_rope_scaling scaling;
+  scaling.original_max_positions = original_positions(json, rope, config, keys);
+  scaling.factor = stretch(rope, config, scaling.original_max_positions);
+  const auto beta = [&](const char* key, double usual) {
+    const auto given = rope.number(key, 0, 1e6, usual);
+    return given == 0 ? usual : given;
+  };
+  scaling.beta_fast = beta("beta_fast", scaling.beta_fast);
+  scaling.beta_slow = beta("beta_slow", scaling.beta_slow);
+  scaling.truncate = rope.boolean("truncate", true);
+  const auto magnitude = [&](double scale) {
+    return scaling.factor <= 1 ? 1 : 0.1 * scale * std::log(scaling.factor) + 1;
+  };
+  const auto scale = rope.number("mscale", 0, 1e6, 0);
+  const auto all = rope.number("mscale_all_dim", 0, 1e6, 0);
+  config.rope_magnitude =
+      rope.number("attention_factor", 0, 1e6,
+                  scale != 0 && all != 0 ? magnitude(scale) / magnitude(all)
+                                         : magnitude(1));
+  config.yarn = scaling;
+}
+
+/// Two sets of factors, for texts within the original context and beyond. Keys
+/// are kept rotated, so that a text cannot change from one to the other: the
+/// context is the original one.
+void read_longrope(config_reader& json, config_reader& rope,
+                   model_config& config, const decoder_keys& keys) {
+  const auto original = original_positions(json, rope, config, keys);
+  const auto factor = rope.has("factor")
+                          ? rope.number("factor", 0, 1e6)
+                          : static_cast<double>(config.max_positions) /
+                                static_cast<double>(original);
+  const auto usual = factor <= 1 || original < 2
+                         ? 1
+                         : std::sqrt(1 + std::log(factor) /
+                                             std::log(static_cast<double>(
+                                                 original)));
+  config.rope_magnitude = rope.number("attention_factor", 0, 1e6, usual);
+  config.max_positions = std::min(config.max_positions, original);
+  const auto count =
+      static_cast<std::size_t>(std::max<std::int64_t>(0, config.rotated_dims() / 2));
+  const auto* factors = rope.value("short_factor");
+  const auto is_divisor = [](const nlohmann::json& x) {
+    return x.is_number() && x.get<double>() > 0 && x.get<double>() < 1e6;
+  };
+  if (!factors || !factors->is_array() || factors->size() != count ||
+      !std::ranges::all_of(*factors, is_divisor))
+    return rope.refuse("short_factor",
+                       std::to_string(count) +
+                           " numbers above 0, one for each rotated pair",
+                       rope.found("short_factor"));
+  config.rope_divisors = factors->get<std::vector<double>>();
+}
+
+void read_part(config_reader& json, config_reader& rope,
+               model_config& config) {
+  constexpr auto* key = "partial_rotary_factor";
+  auto& where = rope.has(key) ? rope : json;
+  const auto part = where.number(key, 0, 1, 1);
+  const auto dims =
+      static_cast<std::int64_t>(static_cast<double>(config.head_dim) * part);
+  if (dims < 2 || dims % 2 != 0)
+    where.refuse(key, "an even number of rotated entries of a head",
+                 where.found(key));
+  else if (dims != config.head_dim)
+    config.block.rotated_dims = dims;
+}
+
 void read_rope_type(config_reader& json, config_reader& rope,
-                    model_config& config) {
+                    model_config& config, const decoder_keys& keys) {
+  constexpr auto* known = "default, linear, dynamic, llama3, yarn or longrope";
   const auto* key = rope.names("rope_type") ? "rope_type" : "type";
-  if (rope.names(key) && !rope.has(key))
-    rope.refuse(key, "default, linear or llama3", "null");
-  const auto type = rope.text(key, "default");
-  if (type == "llama3")
-    read_llama3(json, rope, config);
-  else if (type == "linear")
-    config.rope_factor = rope.number("factor", 1, 1e6);
-  else if (type != "default")
-    rope.refuse("rope_type", "default, linear or llama3", "\"" + type + "\"");
-  if (config.block.rotated_dims == 0 &&
-      rope.number("partial_rotary_factor", 0, 1, 1) != 1)
+  if (rope.names(key) && !rope.has(key)) rope.refuse(key, known, "null");
+  if (keys.partial_rotary)
+    read_part(json, rope, config);
+  else if (config.block.rotated_dims == 0 &&
+           rope.number("partial_rotary_factor", 0, 1, 1) != 1)
     rope.refuse("partial_rotary_factor", "1",
                 rope.found("partial_rotary_factor"));
+  const auto type = rope.text(key, "default");
+  if (type == "llama3")
+    read_llama3(json, rope, config, keys);
+  else if (type == "linear")
+    config.rope_factor = rope.number("factor", 1, 1e6);
+  else if (type == "dynamic")  // only beyond max_position_embeddings
+    static_cast<void>(rope.number("factor", 1, 1e6));
+  else if (type == "yarn")
+    read_yarn(json, rope, config, keys);
+  else if (type == "longrope")
+    read_longrope(json, rope, config, keys);
+  else if (type != "default")
+    rope.refuse("rope_type", known, "\"" + type + "\"");
 }
 
 /// Older files: rope_theta and rope_scaling. Newer ones: rope_parameters,
@@ -92,7 +188,7 @@ void read_rope(config_reader& json, model_config& config,
   if (theta.names(name) && !theta.has(name))
     theta.refuse(name, "a number", "null");
   config.rope_theta = theta.number(name, 1, 1e12, keys.theta_default);
-  read_rope_type(json, rope, config);
+  read_rope_type(json, rope, config, keys);
   json.adopt(rope);
 }
 
@@ -167,6 +263,29 @@ layer_kind read_layer_types(config_reader& json, const model_config& config,
   else
     json.refuse(key, "one kind for all layers", json.found(key));
   return layer_kind::mixed;
+}
+
+void read_windows(config_reader& json, model_config& config,
+                  std::int64_t every) {
+  const auto kind = read_layer_types(json, config, &config.windowed_layers);
+  if (kind == layer_kind::unsaid)
+    for (std::int64_t l = 0; l < config.layers; ++l)
+      config.windowed_layers.push_back((l + 1) % every != 0);
+  if (kind == layer_kind::full) return;
+  if (json.names("sliding_window") && !json.has("sliding_window"))
+    json.refuse("sliding_window", "an integer (layers have windows)", "null");
+  config.sliding_window = json.integer("sliding_window", 1, max_positions, 4096);
+}
+
+weight_names names_with_norms_around() {
+  return weight_names{{
+      {"model.layers.{}.self_attn.output_norm",
+       "model.layers.{}.post_attention_layernorm"},
+      {"model.layers.{}.post_attention_layernorm",
+       "model.layers.{}.pre_feedforward_layernorm"},
+      {"model.layers.{}.mlp.output_norm",
+       "model.layers.{}.post_feedforward_layernorm"},
+  }};
 }
 
 void read_qwen_window(config_reader& json, model_config& config) {

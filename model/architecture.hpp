@@ -28,8 +28,8 @@ const architecture* find_architecture(std::string_view model_type);
 std::string known_architectures();
 
 /// What a model_type assumes where config.json leaves a key out, as the
-/// reference implementation (transformers) does.
-/// and what it calls the keys that are not called as Llama's.
+/// reference implementation (transformers) does, and what it calls the keys
+/// that are not called as Llama's.
 struct decoder_keys {
   /// 0: as many as num_attention_heads. An explicit null always means that.
   std::int64_t kv_heads = 0;
@@ -49,6 +49,11 @@ struct decoder_keys {
   const char* activation = "hidden_act";
   const char* activation_default = "silu";
   const char* theta = "rope_theta";
+  /// partial_rotary_factor says how much of each head is rotated.
+  bool partial_rotary = false;
+  /// original_max_position_embeddings where config.json does not name it beside
+  /// its rotary settings; 0: what those say.
+  std::int64_t original_positions = 0;
   /// Keys that t2 otherwise knows no other value for, and that this family
   /// reads itself.
   std::vector<std::string_view> own = {};
@@ -61,6 +66,14 @@ enum class layer_kind { unsaid, full, sliding, mixed };
 /// num_hidden_layers, are refused. `windowed`: of each layer, where mixed.
 layer_kind read_layer_types(config_reader& json, const model_config& config,
                             std::vector<bool>* windowed = nullptr);
+
+/// A window for the layers that layer_types calls sliding; where it says
+/// nothing, for all but every `every`-th.
+void read_windows(config_reader& json, model_config& config,
+                  std::int64_t every);
+
+/// The names of blocks with norms before and behind, as Gemma's.
+weight_names names_with_norms_around();
 
 /// The window of Qwen2 and Qwen3: it counts only where use_sliding_window is
 /// on, and then in the layers that layer_types calls sliding, or else from

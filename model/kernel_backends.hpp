@@ -31,7 +31,7 @@ class reference_backend : public backend {
   at::Tensor attend(const at::Tensor& qkv_tn,
                     std::span<const attention_span> spans, std::int64_t layer,
                     std::int64_t heads, std::int64_t kv_heads,
-                    std::int64_t window, double scale) const override;
+                    const attention_rule& rule) const override;
 };
 
 /// Fused loops over float32 or bfloat16 rows in the CPU's memory. Operations
@@ -56,7 +56,7 @@ class cpu_backend : public reference_backend {
   at::Tensor attend(const at::Tensor& qkv_tn,
                     std::span<const attention_span> spans, std::int64_t layer,
                     std::int64_t heads, std::int64_t kv_heads,
-                    std::int64_t window, double scale) const override;
+                    const attention_rule& rule) const override;
 };
 
 }  // namespace t2::kernels

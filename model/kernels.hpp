@@ -16,6 +16,14 @@
 /// dim, K key-value heads × head dim, D head dim, R ranks, G distinct deltas.
 namespace t2::kernels {
 
+/// How scores s = scale · q · k become weights: of keys further back than
+/// `window` > 0 nothing is seen; `cap` > 0 makes s cap · tanh(s / cap).
+struct attention_rule {
+  std::int64_t window = 0;
+  double scale = 1;
+  double cap = 0;
+};
+
 /// Rotary tables: float32 [positions, R/2], of the first R entries of a head.
 /// Undefined: nothing is rotated.
 struct rotary_table {
@@ -79,14 +87,13 @@ class backend {
                                 std::int64_t heads,
                                 std::int64_t kv_heads) const = 0;
 
-  /// Causal attention of every span over its sequence up to its own position;
-  /// `window` > 0 hides keys further back than that. `scale`: of q · k.
+  /// Causal attention of every span over its sequence up to its own position.
   /// Returns [T, Q] of qkv's type.
   virtual at::Tensor attend(const at::Tensor& qkv_tn,
                             std::span<const attention_span> spans,
                             std::int64_t layer, std::int64_t heads,
-                            std::int64_t kv_heads, std::int64_t window,
-                            double scale) const = 0;
+                            std::int64_t kv_heads,
+                            const attention_rule& rule) const = 0;
 };
 
 /// What a model of this compute type runs on the device: asked once, when it is

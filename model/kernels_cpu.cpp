@@ -204,8 +204,8 @@ template <class V, int Q, class T>
 T2_INLINE void attend_queries(const float* const (&q)[Q],
                               const int64_t (&from)[Q], const int64_t (&to)[Q],
                               const key_segment<T>* segments, int count,
-                              int64_t dim, float* scores, int64_t width,
-                              T* const (&out)[Q]) {
+                              int64_t dim, float cap, float* scores,
+                              int64_t width, T* const (&out)[Q]) {
   int64_t low = from[0], high = to[0];
   for (int i = 1; i < Q; ++i) {
     low = std::min(low, from[i]);
@@ -227,6 +227,9 @@ T2_INLINE void attend_queries(const float* const (&q)[Q],
   for (int i = 0; i < Q; ++i) {
     float* row = scores + i * width;
     const int64_t begin = from[i] - low, end = to[i] - low;
+    if (cap > 0)
+      for (int64_t j = begin; j < end; ++j)
+        row[j] = cap * std::tanh(row[j] / cap);
     float peak = row[begin];
     for (int64_t j = begin; j < end; ++j) peak = std::max(peak, row[j]);
     std::fill(row, row + begin, 0.f);
@@ -289,7 +292,7 @@ struct attend_task_arguments {
   int64_t q_stride, out_stride;  // between rows
   int64_t group;                 // heads that share the key-value head
   int64_t rows, position, window, dim;
-  float scale;
+  float scale, cap;
   const key_segment<T>* segments;
   int segment_count;
   float* scratch;  // query_tile × width, then query_tile × dim
@@ -321,12 +324,12 @@ struct attend_task {
       }
       if (count == 1) {
         attend_queries<V, 1, T>({q[0]}, {from[0]}, {to[0]}, a.segments,
-                                a.segment_count, a.dim, a.scratch, a.width,
-                                {out[0]});
+                                a.segment_count, a.dim, a.cap, a.scratch,
+                                a.width, {out[0]});
       } else {
         attend_queries<V, query_tile, T>(q, from, to, a.segments,
-                                         a.segment_count, a.dim, a.scratch,
-                                         a.width, out);
+                                         a.segment_count, a.dim, a.cap,
+                                         a.scratch, a.width, out);
       }
     }
   }
@@ -473,7 +476,7 @@ void cpu_backend::rotate_and_store(at::Tensor& qkv_tn,
 at::Tensor cpu_backend::attend(const at::Tensor& qkv_tn,
                                std::span<const attention_span> spans,
                                int64_t layer, int64_t heads, int64_t kv_heads,
-                               int64_t window, double scale) const {
+                               const attention_rule& rule) const {
   const auto in = qkv_tn.contiguous();
   const auto width = in.size(1);
   const auto dim = width / (heads + 2 * kv_heads);
@@ -529,9 +532,10 @@ at::Tensor cpu_backend::attend(const at::Tensor& qkv_tn,
                 .group = group,
                 .rows = end - begin,
                 .position = span->position + (begin - span->begin),
-                .window = window,
+                .window = rule.window,
                 .dim = dim,
-                .scale = static_cast<float>(scale),
+                .scale = static_cast<float>(rule.scale),
+                .cap = static_cast<float>(rule.cap),
                 .segments = segments.data(),
                 .segment_count = static_cast<int>(segments.size()),
                 .scratch = scratch.data(),

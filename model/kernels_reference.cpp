@@ -41,9 +41,13 @@ std::pair<at::Tensor, at::Tensor> gather(const kv_sequence& kv, int64_t layer,
 }
 
 struct attention_shape {
-  int64_t layer, heads, kv_heads, dim, window;
-  double scale;
+  int64_t layer, heads, kv_heads, dim;
+  attention_rule rule;
 };
+
+at::Tensor capped(at::Tensor scores, double cap) {
+  return cap > 0 ? scores.div_(cap).tanh_().mul_(cap) : scores;
+}
 
 at::Tensor on(c10::Device device, const std::vector<int64_t>& values) {
   return at::tensor(values, at::kLong).to(device);
@@ -65,12 +69,13 @@ void attend_span(const at::Tensor& qkv_tn, const attention_span& span,
                      .view({count, s.heads, s.dim})
                      .transpose(0, 1)
                      .to(at::kFloat);
-  auto scores = at::matmul(q, keys) * s.scale;
+  auto scores = capped(at::matmul(q, keys) * s.rule.scale, s.rule.cap);
   const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
   const auto row = at::arange(span.position, end, options).unsqueeze(1);
   const auto column = at::arange(end, options).unsqueeze(0);
   auto hidden = column > row;
-  if (s.window > 0) hidden = hidden.logical_or(column <= row - s.window);
+  const auto window = s.rule.window;
+  if (window > 0) hidden = hidden.logical_or(column <= row - window);
   scores = scores.masked_fill(hidden, minus_infinity);
   out_tq.narrow(0, span.begin, count)
       .copy_(at::matmul(at::softmax(scores, -1), values)
@@ -108,9 +113,11 @@ void attend_single_rows(const at::Tensor& qkv_tn,
   const auto end_s111 = on(device, ends).view({count, 1, 1, 1});
   const auto column = at::arange(longest, end_s111.options());
   auto hidden = column >= end_s111;
-  if (s.window > 0) hidden = hidden.logical_or(column < end_s111 - s.window);
+  const auto window = s.rule.window;
+  if (window > 0) hidden = hidden.logical_or(column < end_s111 - window);
   const auto scores_skgl =
-      (at::matmul(q_skgd, at::stack(keys).to(at::kFloat)) * s.scale)
+      capped(at::matmul(q_skgd, at::stack(keys).to(at::kFloat)) * s.rule.scale,
+             s.rule.cap)
           .masked_fill(hidden, minus_infinity);
   const auto mixed = at::matmul(at::softmax(scores_skgl, -1),
                                 at::stack(values).to(at::kFloat));
@@ -227,11 +234,10 @@ void reference_backend::rotate_and_store(at::Tensor& qkv_tn,
 at::Tensor reference_backend::attend(const at::Tensor& qkv_tn,
                                      std::span<const attention_span> spans,
                                      int64_t layer, int64_t heads,
-                                     int64_t kv_heads, int64_t window,
-                                     double scale) const {
-  const attention_shape shape{layer, heads, kv_heads,
-                              qkv_tn.size(1) / (heads + 2 * kv_heads), window,
-                              scale};
+                                     int64_t kv_heads,
+                                     const attention_rule& rule) const {
+  const attention_shape shape{
+      layer, heads, kv_heads, qkv_tn.size(1) / (heads + 2 * kv_heads), rule};
   auto out = at::empty({qkv_tn.size(0), heads * shape.dim}, qkv_tn.options());
   std::vector<attention_span> single;
   for (const auto& span : spans)

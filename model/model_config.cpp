@@ -71,6 +71,8 @@ nlohmann::json block_json(const block_spec& b) {
     json["rotated_dims"] = b.rotated_dims;
   if (b.attention_scale) json["attention_scale"] = *b.attention_scale;
   if (b.embedding_scale != 1) json["embedding_scale"] = b.embedding_scale;
+  if (b.attention_cap != 0) json["attention_cap"] = b.attention_cap;
+  if (b.logit_cap != 0) json["logit_cap"] = b.logit_cap;
   return json;
 }
 
@@ -145,6 +147,17 @@ std::string model_config::canonical_json() const {
     };
   if (sliding_window) json["sliding_window"] = *sliding_window;
   if (rope_factor != 1) json["rope_factor"] = rope_factor;
+  if (yarn)
+    json["rope_scaling"] = {
+        {"type", "yarn"},
+        {"factor", yarn->factor},
+        {"beta_fast", yarn->beta_fast},
+        {"beta_slow", yarn->beta_slow},
+        {"original_max_positions", yarn->original_max_positions},
+        {"truncate", yarn->truncate},
+    };
+  if (!rope_divisors.empty()) json["rope_divisors"] = rope_divisors;
+  if (rope_magnitude != 1) json["rope_magnitude"] = rope_magnitude;
   if (!windowed_layers.empty()) json["windowed_layers"] = windowed_layers;
   if (windowed_rope_theta) json["windowed_rope_theta"] = *windowed_rope_theta;
   if (!rotated_layers.empty()) json["rotated_layers"] = rotated_layers;

@@ -18,6 +18,14 @@ struct llama3_rope_scaling {
   std::int64_t original_max_positions = 8192;
 };
 
+/// YaRN's: low frequencies are stretched, high ones kept, those between mixed.
+struct yarn_rope_scaling {
+  double factor = 1;
+  double beta_fast = 32, beta_slow = 1;  // turns within the original context
+  std::int64_t original_max_positions = 0;
+  bool truncate = true;  // the range to whole dimensions
+};
+
 enum class norm_kind : std::uint8_t { rms, layer };
 /// Of queries and keys before they are rotated: each head, or all heads of a
 /// token at once.
@@ -45,6 +53,8 @@ struct block_spec {
   std::optional<double> attention_scale;
   /// Of a looked-up row.
   double embedding_scale = 1;
+  /// Scores and logits x become cap · tanh(x / cap); 0: they do not.
+  double attention_cap = 0, logit_cap = 0;
 
   bool operator==(const block_spec&) const = default;
 };
@@ -75,6 +85,12 @@ struct model_config {
   std::optional<llama3_rope_scaling> rope_scaling;
   /// Frequencies are divided by this (rope type linear).
   double rope_factor = 1;
+  std::optional<yarn_rope_scaling> yarn;
+  /// Each frequency is divided by its own (LongRoPE's short factors); empty:
+  /// none is.
+  std::vector<double> rope_divisors;
+  /// Of cosines and sines (YaRN, LongRoPE).
+  double rope_magnitude = 1;
   /// Query i sees keys i - window + 1 .. i; none: all keys up to i.
   std::optional<std::int64_t> sliding_window;
   /// Which layers have the window; empty: all.

@@ -89,7 +89,7 @@ void refuse_other_numbers(config_reader& json, const model_config& config,
     return std::ranges::find(own, key) != own.end();
   };
   for (const auto key : none)
-    if (json.has(key))
+    if (!is_own(key) && json.has(key))
       json.refuse(key, "none (t2 does not compute it)", json.found(key));
   for (const auto key : off)
     if (!is_own(key)) expect(json, key, false);

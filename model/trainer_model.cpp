@@ -30,8 +30,9 @@ trainer_model::~trainer_model() = default;
 
 loss_head trainer_model::head() const {
   const auto& adapted_vh = linears_->head();
-  if (!adapted_vh.defined()) return head_vh_;
-  loss_head out{adapted_vh, head_vh_};
+  loss_head out{adapted_vh.defined() ? adapted_vh : head_vh_, head_vh_};
+  out.cap = model_->config().block.logit_cap;
+  if (!adapted_vh.defined()) return out;
   out.backward = [this](const at::Tensor& hidden_nh,
                         const at::Tensor& d_logits_nv) {
     linears_->head_backward(hidden_nh,

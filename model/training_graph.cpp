@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <array>
+#include <limits>
 #include <optional>
 
 namespace t2 {
@@ -95,14 +96,36 @@ struct graph_operations : block_operations {
     const auto q = ready(in[0], c.heads, norms.query);
     const auto k = ready(in[1], c.kv_heads, norms.key);
     const auto v = split(in[2], c.kv_heads);
-    const auto mask = window_mask(how.window, ids_bl);
     const auto group = c.heads / c.kv_heads;
+    if (c.block.attention_cap > 0)
+      return capped_attention(q, k.repeat_interleave(group, 1),
+                              v.repeat_interleave(group, 1), how.window)
+          .transpose(1, 2)
+          .reshape({rows * length, c.heads * c.head_dim});
+    const auto mask = window_mask(how.window, ids_bl);
     return at::scaled_dot_product_attention(
                q, group == 1 ? k : k.repeat_interleave(group, 1),
                group == 1 ? v : v.repeat_interleave(group, 1), mask, 0.0, !mask,
                c.block.attention_scale)
         .transpose(1, 2)
         .reshape({rows * length, c.heads * c.head_dim});
+  }
+
+  /// ATen's attention knows no cap. q, k, v: [rows, heads, length, D].
+  at::Tensor capped_attention(const at::Tensor& q, const at::Tensor& k,
+                              const at::Tensor& v, std::int64_t window) const {
+    const auto cap = c.block.attention_cap;
+    const auto scores = at::matmul(q.to(at::kFloat),
+                                   k.to(at::kFloat).transpose(2, 3)) *
+                        c.attention_scale();
+    const auto seen =
+        window_mask(window > 0 ? window : ids_bl.size(1), ids_bl).value();
+    const auto weights_of =
+        at::softmax((at::tanh(scores / cap) * cap)
+                        .masked_fill(seen.logical_not(),
+                                     -std::numeric_limits<float>::infinity()),
+                    -1);
+    return at::matmul(weights_of, v.to(at::kFloat)).to(dtype);
   }
 
   at::Tensor attention_output(std::int64_t layer,

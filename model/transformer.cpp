@@ -329,7 +329,7 @@ void transformer::use_thin(const step_deltas& deltas) {
 
 at::Tensor transformer::logits(const head_rows& rows) {
   const c10::InferenceMode inference;
-  return run_head(rows).to(at::kFloat).to(at::kCPU);
+  return run_head(rows).to(at::kCPU);
 }
 
 std::vector<float> transformer::log_probabilities(
@@ -349,7 +349,7 @@ std::vector<float> transformer::log_probabilities(
       entries.push_back((rows[i] - b) * config_.vocabulary + targets[i]);
     }
     if (places.empty()) continue;
-    const auto logits_rv = run_head(of.slice(b, count)).to(at::kFloat);
+    const auto logits_rv = run_head(of.slice(b, count));
     const auto index = [&](std::vector<std::int64_t>& at_rows) {
       return at::from_blob(at_rows.data(),
                            {static_cast<std::int64_t>(at_rows.size())},

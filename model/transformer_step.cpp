@@ -108,7 +108,9 @@ struct transformer::step_operations : block_operations {
                                   net.rotary(layer, positions), layer, c.heads,
                                   c.kv_heads);
     return net.backend_.attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
-                               c.attention(layer).window, c.attention_scale());
+                               {.window = c.attention(layer).window,
+                            .scale = c.attention_scale(),
+                            .cap = c.block.attention_cap});
   }
 
   at::Tensor attention_output(std::int64_t layer,
@@ -171,7 +173,7 @@ at::Tensor transformer::embed(const packed_step& step,
 }
 
 /// The head under each row's delta: through a copy of its mixture where there
-/// is one, else W x + ((x V) ⊙ d) Uᵀ.
+/// is one, else W x + ((x V) ⊙ d) Uᵀ. float32 [rows, V].
 at::Tensor transformer::run_head(const head_rows& rows) {
   const auto last = linears_.size() - 1;
   const std::vector<std::int64_t> ones(rows.deltas.size(), 1);
@@ -185,8 +187,11 @@ at::Tensor transformer::run_head(const head_rows& rows) {
     else if (forced_ != linear_plan::delta && find_copies(deltas, dense))
       plan = linear_plan::grouped_dense;
   }
-  return apply(last, rows.hidden_rh,
-               {deltas, plan, std::move(dense), rows.weights, false});
+  auto logits_rv = apply(last, rows.hidden_rh,
+                         {deltas, plan, std::move(dense), rows.weights, false})
+                       .to(at::kFloat);
+  const auto cap = config_.block.logit_cap;
+  return cap > 0 ? logits_rv.div_(cap).tanh_().mul_(cap) : logits_rv;
 }
 
 result<head_rows> transformer::forward(const packed_step& step) {

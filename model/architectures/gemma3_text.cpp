@@ -53,36 +53,14 @@ void read_gemma3(config_reader& json, model_config& config) {
   config.query_key_value_bias = json.boolean("attention_bias", false);
   config.output_bias = config.query_key_value_bias;
 
-  const auto kind = read_layer_types(json, config, &config.windowed_layers);
-  if (kind == layer_kind::unsaid) {
-    const auto every = json.integer("sliding_window_pattern", 1, 1 << 12, 6);
-    for (std::int64_t l = 0; l < config.layers; ++l)
-      config.windowed_layers.push_back((l + 1) % every != 0);
-  }
-  if (kind == layer_kind::full) {
-    config.windowed_rope_theta.reset();
-    return;
-  }
-  if (json.names("sliding_window") && !json.has("sliding_window"))
-    json.refuse("sliding_window", "an integer (layers have windows)", "null");
-  config.sliding_window =
-      json.integer("sliding_window", 1, std::int64_t{1} << 31, 4096);
-}
-
-weight_names gemma3_names() {
-  return weight_names{{
-      {"model.layers.{}.self_attn.output_norm",
-       "model.layers.{}.post_attention_layernorm"},
-      {"model.layers.{}.post_attention_layernorm",
-       "model.layers.{}.pre_feedforward_layernorm"},
-      {"model.layers.{}.mlp.output_norm",
-       "model.layers.{}.post_feedforward_layernorm"},
-  }};
+  read_windows(json, config,
+               json.integer("sliding_window_pattern", 1, 1 << 12, 6));
+  if (!config.sliding_window) config.windowed_rope_theta.reset();
 }
 
 }  // namespace
 
 extern const architecture family_gemma3_text{"gemma3_text", read_gemma3,
-                                             gemma3_names};
+                                             names_with_norms_around};
 
 }  // namespace t2

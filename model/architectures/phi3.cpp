@@ -3,10 +3,14 @@
 namespace t2 {
 namespace {
 
-/// Phi-3 and Phi-4-mini up to their first context length: q k v are stored as
-/// one tensor, gate and up as another.
+/// Phi-3 and Phi-4-mini: q k v are stored as one tensor, gate and up as
+/// another.
 void read_phi3(config_reader& json, model_config& config) {
-  read_decoder(json, config, {.epsilon_default = 1e-5});
+  read_decoder(json, config,
+               {.epsilon_default = 1e-5,
+                .partial_rotary = true,
+                .original_positions = 4096,
+                .own = {"partial_rotary_factor"}});
   for (const auto* key : {"attention_bias", "mlp_bias"})
     if (json.boolean(key, false))
       json.refuse(key, "false (phi3 has no biases)", "true");

@@ -244,8 +244,9 @@ INSTANTIATE_TEST_SUITE_P(
                                      "mistral-tiny", "mistral-swa-tiny",
                                      "qwen2-tiny", "stories260k-hf",
                                      "qwen3-tiny", "gpt2-tiny", "olmo2-tiny",
-                                     "smollm3-tiny", "gemma3-tiny",
-                                     "phi3-tiny", "gpt-neox-tiny")),
+                                     "smollm3-tiny", "gemma2-tiny",
+                                     "gemma3-tiny", "phi3-tiny",
+                                     "gpt-neox-tiny")),
     name_of);
 
 // One model of each kind of block. A device that is named runs them as its own.
@@ -256,7 +257,7 @@ INSTANTIATE_TEST_SUITE_P(
                               ? std::vector<std::string>{}
                               : std::vector<std::string>{"reference"}),
         testing::Values("mistral-swa-tiny", "gpt2-tiny", "olmo2-tiny",
-                        "gemma3-tiny", "gpt-neox-tiny")),
+                        "gemma2-tiny", "gemma3-tiny", "gpt-neox-tiny")),
     name_of);
 
 }  // namespace

@@ -250,8 +250,9 @@ numbers rotated(const double* x, std::int64_t heads, std::int64_t dim,
 
 /// Softmax attention of the token at `position`, whose queries are q.
 numbers attended(const double* q, const plain_cache& cache, const shape& s,
-                 std::int64_t layer, std::int64_t position, std::int64_t window,
-                 double scale) {
+                 std::int64_t layer, std::int64_t position,
+                 const kernels::attention_rule& rule) {
+  const auto window = rule.window;
   const auto first =
       window > 0 ? std::max<std::int64_t>(0, position - window + 1) : 0;
   numbers out(static_cast<std::size_t>(s.heads * s.dim), 0.0);
@@ -263,7 +264,9 @@ numbers attended(const double* q, const plain_cache& cache, const shape& s,
       const auto* k = cache.at(layer, j).data() + key;
       double score = 0;
       for (std::int64_t d = 0; d < s.dim; ++d) score += q[h * s.dim + d] * k[d];
-      weights.push_back(score * scale);
+      score *= rule.scale;
+      weights.push_back(
+          rule.cap > 0 ? rule.cap * std::tanh(score / rule.cap) : score);
     }
     const double peak = *std::ranges::max_element(weights);
     double total = 0;
@@ -305,8 +308,10 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
 
   for (const auto& [window, rotary] : tables) {
     SCOPED_TRACE("window " + std::to_string(window));
-    const double scale =
-        window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(s.dim));
+    const kernels::attention_rule rule{
+        .window = window,
+        .scale = window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(s.dim)),
+        .cap = window == 7 ? 0.8 : 0};
     kv_pool pool{config, type(), device(), 1 << 26};
     plain_cache alone{.sequence = pool.allocate(70)};
     plain_cache parent{.sequence = pool.allocate(37)};
@@ -364,11 +369,11 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
           for (auto t = p.begin; t < p.end; ++t) {
             const auto one =
                 attended(q.data() + t * queries, *p.cache, s, layer,
-                         p.position + (t - p.begin), window, scale);
+                         p.position + (t - p.begin), rule);
             right.insert(right.end(), one.begin(), one.end());
           }
         expect_close(backend().attend(qkv, spans, layer, s.heads, s.kv_heads,
-                                      window, scale),
+                                      rule),
                      rows_of(right, queries));
       }
   }

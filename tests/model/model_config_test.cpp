@@ -281,9 +281,9 @@ TEST_F(model_config_file, with_absurd_values_is_refused_by_key) {
        "tie_word_embeddings: expected true or false, found 1"},
       {{{"rope_theta", 0}},
        "rope_theta: expected a number within 1 .. 1e+12, found 0"},
-      {{{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}}}},
-       "rope_scaling: rope_type: expected default, linear or llama3, found "
-       "\"yarn\""},
+      {{{"rope_scaling", {{"rope_type", "ntk"}, {"factor", 4}}}},
+       "rope_scaling: rope_type: expected default, linear, dynamic, llama3, "
+       "yarn or longrope, found \"ntk\""},
       {{{"rope_scaling", {{"type", "linear"}, {"factor", 0.5}}}},
        "rope_scaling: factor: expected a number within 1 .. 1e+06, found 0.5"},
       {{{"rope_scaling", {{"rope_type", "llama3"}}}},
