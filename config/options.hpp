@@ -21,7 +21,7 @@ namespace t2 {
 // Paths that are empty by default get one from the environment on loading.
 
 struct model_settings {
-  std::string path = {};       // Hugging Face directory; empty: none
+  std::string path = {};       // directory or GGUF file; empty: none
   std::string device = "cpu";  // cpu, cuda or cuda:N
   std::string dtype = "auto";  // auto, float32, bfloat16
   std::string svd_cache = {};  // folder of the SVD cache

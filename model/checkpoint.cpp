@@ -112,7 +112,11 @@ result<at::Tensor> checkpoint::tensor(
     return fail("expected shape " + shape_text(stored_shape) + ", found " +
                 shape_text(view->shape));
   if (!view->encoding || !traits(*view->encoding).weights)
-    return fail("expected F32, BF16 or F16, found " + std::string{view->type});
+    return fail("expected " +
+                (view->encoding ? "one of " +
+                                      std::string{known_weight_encodings()}
+                                : std::string{"F32, BF16 or F16"}) +
+                ", found " + std::string{view->type});
   auto tensor = decode(*view);
   if (const auto bad = first_non_finite(tensor))
     return fail("expected finite values, found NaN or infinity at element " +
@@ -126,6 +130,12 @@ result<at::Tensor> checkpoint::tensor(
                                                       : 2;
     // The heads of a part do not lie behind each other: a copy.
     return tensor.view(split).select(1, part).reshape(shape);
+  }
+  if (how == stored_as::rotated_pairs) {
+    std::vector<std::int64_t> split{shape[0] / config_->head_dim,
+                                    config_->head_dim / 2, 2};
+    split.insert(split.end(), shape.begin() + 1, shape.end());
+    return tensor.view(split).transpose(1, 2).reshape(shape);
   }
   return rows.count == rows.whole ? tensor
                                   : tensor.narrow(0, rows.begin, rows.count);

@@ -87,7 +87,10 @@ const nlohmann::json* config_reader::object(std::string_view key) {
 void config_reader::refuse(std::string_view key, const std::string& expected,
                            const std::string& found) {
   if (failure_) return;
-  failure_ = error{ec::invalid_argument, file_ + ": " + std::string{key} +
+  const auto called = called_.find(key);
+  const auto name =
+      called == called_.end() ? std::string{key} : called->second;
+  failure_ = error{ec::invalid_argument, file_ + ": " + name +
                                              ": expected " + expected +
                                              ", found " + found};
 }

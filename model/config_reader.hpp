@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "config/result.hpp"
 
@@ -40,6 +43,11 @@ class config_reader {
   /// The value as it stands; null where it is null or not there.
   const nlohmann::json* value(std::string_view key) const;
 
+  /// Errors call `key` so: what the JSON was made of has other names.
+  void call(std::string_view key, std::string name) {
+    called_.insert_or_assign(std::string{key}, std::move(name));
+  }
+
   /// Keeps `file: key: expected ..., found ...` unless an error is kept.
   void refuse(std::string_view key, const std::string& expected,
               const std::string& found);
@@ -54,6 +62,7 @@ class config_reader {
   const nlohmann::json& json_;
   std::string file_;
   std::optional<error> failure_;
+  std::map<std::string, std::string, std::less<>> called_;
 };
 
 }  // namespace t2

@@ -10,9 +10,9 @@
 #include "config/durable_file.hpp"
 #include "config/logging.hpp"
 #include "config/sha256.hpp"
-#include "model/file_mapping.hpp"
 #include "model/json_file.hpp"
 #include "model/mapped_files.hpp"
+#include "model/model_text.hpp"
 
 namespace t2 {
 namespace {
@@ -85,7 +85,7 @@ void say_changed(const std::filesystem::path& folder,
     const auto at = now.texts.find(name);
     if (at == now.texts.end() || at->second != digest)
       log(log_level::warn,
-          (folder / name).string() +
+          text_place(folder, name) +
               ": is another than when the base was last loaded: what was "
               "adapted or trained before read other tokens");
   }
@@ -193,16 +193,6 @@ std::optional<remembered_base> remembered_fingerprint(
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }
-}
-
-std::map<std::string, std::string> text_digests(
-    const std::filesystem::path& folder) {
-  std::map<std::string, std::string> out;
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"})
-    if (const auto file = file_mapping::open(folder / name))
-      out.emplace(name, sha256_hex((*file)->bytes()));
-  return out;
 }
 
 }  // namespace t2

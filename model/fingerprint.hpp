@@ -40,21 +40,16 @@ result<std::string> fingerprint_base(const checkpoint& weights,
                                      const model_config& config,
                                      const std::filesystem::path& cache_folder);
 
-/// What fingerprints.json remembers of a model's folder.
+/// What fingerprints.json remembers of a model's folder or file.
 struct remembered_base {
   std::string fingerprint;
   std::map<std::string, std::string> tensors;  // digests; none: an old entry
-  std::map<std::string, std::string> texts;    // of tokenizer and template
+  std::map<std::string, std::string> texts;    // text_digests() (model_text.hpp)
 };
 
 /// Whatever the sizes and times of its files are now. nullopt: nothing.
 std::optional<remembered_base> remembered_fingerprint(
-    const std::filesystem::path& folder,
+    const std::filesystem::path& model,
     const std::filesystem::path& cache_folder);
-
-/// SHA-256 of the files by which words become tokens: tokenizer.json,
-/// tokenizer_config.json and chat_template.jinja, those that are there.
-std::map<std::string, std::string> text_digests(
-    const std::filesystem::path& folder);
 
 }  // namespace t2

@@ -8,7 +8,9 @@
 #include "config/first_line.hpp"
 #include "model/device.hpp"
 #include "model/fingerprint.hpp"
+#include "model/gguf_model.hpp"
 #include "model/linear_weight.hpp"
+#include "model/model_text.hpp"
 #include "model/model_tokens.hpp"
 #include "model/transformer.hpp"
 
@@ -65,7 +67,8 @@ result<std::shared_ptr<language_model>> language_model::load(
     return tied.error();
   auto model = std::shared_ptr<language_model>(
       new language_model{*std::move(config), *std::move(weights)});
-  model->name_ = std::filesystem::weakly_canonical(options.folder).filename();
+  const auto place = std::filesystem::weakly_canonical(options.folder);
+  model->name_ = is_gguf(place) ? place.stem() : place.filename();
   model->device_ = *device;
 
   const auto stored = model->checkpoint_.view("model.embed_tokens.weight");
@@ -74,20 +77,15 @@ result<std::shared_ptr<language_model>> language_model::load(
   if (!dtype) return dtype.error();
   model->dtype_ = *dtype;
 
-  if (std::filesystem::exists(options.folder / "tokenizer.json")) {
-    auto text = tokenizer::load(options.folder);
-    if (!text) return text.error();
-    model->tokenizer_ = *std::move(text);
-    const auto special = special_tokens::load(options.folder);
-    if (!special) return special.error();
-    join_special_tokens(model->config_, *special, *model->tokenizer_,
+  auto text = load_model_text(options.folder);
+  if (!text) return text.error();
+  if (*text) {
+    model->tokenizer_ = std::move((*text)->words);
+    join_special_tokens(model->config_, (*text)->special, *model->tokenizer_,
                         options.folder.string());
-    auto chat = chat_template::load(options.folder);
-    if (!chat) return chat.error();
-    model->chat_template_ = *std::move(chat);
-    if (auto fits = check_vocabulary(
-            model->config_, *model->tokenizer_,
-            (options.folder / "tokenizer.json").string());
+    model->chat_template_ = std::move((*text)->chat);
+    if (auto fits = check_vocabulary(model->config_, *model->tokenizer_,
+                                     (*text)->label);
         !fits)
       return fits.error();
   }

@@ -25,7 +25,7 @@ class backend;
 }
 
 struct model_options {
-  std::filesystem::path folder;     // a Hugging Face directory
+  std::filesystem::path folder;     // Hugging Face's, or a GGUF file
   std::string device = "cpu";       // cpu, cuda, cuda:N
   std::string dtype = "auto";       // auto, float32, bfloat16
   std::filesystem::path svd_cache;  // folder of all SVD caches
@@ -35,7 +35,7 @@ struct model_options {
 
 class transformer;
 
-/// A base model: what its directory holds, its transformer on the device, and
+/// A base model: what its directory or file holds, its transformer on the device, and
 /// its SVD cache. One per process; the transformer belongs to the engine's
 /// thread, the rest is immutable.
 class language_model {
@@ -46,11 +46,11 @@ class language_model {
 
   const model_config& config() const { return config_; }
   const checkpoint& weights() const { return checkpoint_; }
-  /// Null where the directory has no tokenizer.json (ids in, ids out).
+  /// Null where the model has no tokenizer (ids in, ids out).
   const std::shared_ptr<const tokenizer>& text() const { return tokenizer_; }
   const std::optional<chat_template>& chat() const { return chat_template_; }
   const std::string& fingerprint() const { return fingerprint_; }
-  const std::string& name() const { return name_; }  // the folder's name
+  const std::string& name() const { return name_; }  // the folder's, or the file's stem
   c10::Device device() const { return device_; }
   c10::ScalarType dtype() const { return dtype_; }
 

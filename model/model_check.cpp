@@ -8,6 +8,7 @@
 #include "model/file_mapping.hpp"
 #include "model/fingerprint.hpp"
 #include "model/model_config.hpp"
+#include "model/model_text.hpp"
 #include "model/projection.hpp"
 #include "model/svd_entry.hpp"
 
@@ -59,7 +60,7 @@ void compare_texts(const std::filesystem::path& folder, const digests& before,
     const auto expected = digest_in(before, name);
     const auto found = digest_in(now, name);
     if (expected == found) continue;
-    problems.push_back((folder / name).string() + ": expected " + expected +
+    problems.push_back(text_place(folder, name) + ": expected " + expected +
                        " (as it was last loaded), found " + found);
   }
 }

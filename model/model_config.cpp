@@ -8,6 +8,8 @@
 #include "config/logging.hpp"
 #include "model/architecture.hpp"
 #include "model/config_reader.hpp"
+#include "model/gguf_config.hpp"
+#include "model/gguf_model.hpp"
 #include "model/json_file.hpp"
 
 namespace t2 {
@@ -165,8 +167,9 @@ std::string model_config::canonical_json() const {
   return json.dump();
 }
 
-result<model_config> read_model_config(const std::filesystem::path& folder) {
-  const auto path = folder / "config.json";
+result<model_config> read_model_config(const std::filesystem::path& model) {
+  if (is_gguf(model)) return read_gguf_config(model);
+  const auto path = model / "config.json";
   const auto json = read_json_file(path);
   if (!json) return json.error();
   config_reader reader{*json, path.string()};
@@ -184,7 +187,7 @@ result<model_config> read_model_config(const std::filesystem::path& folder) {
   if (reader.failure()) return *reader.failure();
   // The order of the ends is a promise: the first closes what t2 scores and
   // trains on.
-  const auto generation_path = folder / "generation_config.json";
+  const auto generation_path = model / "generation_config.json";
   const auto generation = read_json_file(generation_path);
   if (!generation && generation.error().code != ec::not_found)
     return generation.error();

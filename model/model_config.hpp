@@ -120,8 +120,9 @@ struct model_config {
   std::string canonical_json() const;
 };
 
-/// Reads `folder`/config.json through the registry (architecture.hpp), and the
-/// end-of-sequence tokens of generation_config.json where it has one.
-result<model_config> read_model_config(const std::filesystem::path& folder);
+/// Of a folder: reads config.json through the registry (architecture.hpp), and
+/// the end-of-sequence tokens of generation_config.json where it has one. Of a
+/// GGUF file: its metadata, through the same registry.
+result<model_config> read_model_config(const std::filesystem::path& model);
 
 }  // namespace t2

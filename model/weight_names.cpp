@@ -73,7 +73,8 @@ stored_rows rows_of(stored_as how, std::int64_t rows,
     case stored_as::key_by_head:
     case stored_as::value_by_head: return {0, query, 3 * query};
     case stored_as::itself:
-    case stored_as::transposed: break;
+    case stored_as::transposed:
+    case stored_as::rotated_pairs: break;
   }
   return {0, rows, rows};
 }

@@ -25,7 +25,10 @@ enum class stored_as : std::uint8_t {
   key_by_head,
   value_by_head,
   gate,  // gate and up are rows of one tensor, in this order
-  up
+  up,
+  /// Rows i and i + head_dim / 2 of a head, which are rotated together, lie next
+  /// to each other: [heads, head_dim / 2, 2] rows.
+  rotated_pairs
 };
 
 /// Under what name a family stores the weights that t2 calls by Llama's names.

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "model/gguf_model.hpp"
 #include "weights/block_codec.hpp"
 
 namespace t2 {
@@ -55,7 +56,8 @@ std::vector<std::filesystem::path> weight_source::files() const {
 
 result<std::shared_ptr<const weight_source>> open_weights(
     const std::filesystem::path& path) {
-  return open_hugging_face_weights(path);
+  return is_gguf(path) ? open_gguf_weights(path)
+                       : open_hugging_face_weights(path);
 }
 
 }  // namespace t2

@@ -59,7 +59,7 @@ class weight_source {
 };
 
 /// Maps the files of what a path names and checks their headers; no weight is
-/// read yet. A folder: model.safetensors, or the shards of
+/// read yet. A file: GGUF, with the other parts where it was split. A folder: model.safetensors, or the shards of
 /// model.safetensors.index.json, as the Hugging Face Hub has them; links are
 /// followed. A shard is named by the index without a folder: anything else is
 /// refused.
@@ -69,5 +69,8 @@ result<std::shared_ptr<const weight_source>> open_weights(
 /// The same of a folder alone (hugging_face_weights.cpp).
 result<std::shared_ptr<const weight_source>> open_hugging_face_weights(
     const std::filesystem::path& folder);
+/// The same of a GGUF file alone (gguf_weights.cpp).
+result<std::shared_ptr<const weight_source>> open_gguf_weights(
+    const std::filesystem::path& file);
 
 }  // namespace t2

@@ -48,6 +48,18 @@ result<std::optional<chat_template>> chat_template::load(
   return loaded;
 }
 
+result<chat_template> chat_template::parse(std::string_view source,
+                                           const special_tokens& tokens) {
+  return attempt<chat_template>([&] {
+    const auto files =
+        text_rust::read_template(bytes_of(""), bytes_of(source), true);
+    chat_template made;
+    made.source_ = string_of(files.source);
+    made.tokens_.assign(tokens.spelled.begin(), tokens.spelled.end());
+    return made;
+  });
+}
+
 result<std::string> chat_template::render(
     std::span<const chat_message> messages, bool add_generation_prompt,
     clock::time_point now) const {

@@ -6,11 +6,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "config/chat_message.hpp"
 #include "config/result.hpp"
+#include "text/special_tokens.hpp"
 
 namespace t2 {
 
@@ -37,6 +39,10 @@ class chat_template {
   /// not parse is ec::corrupt.
   static result<std::optional<chat_template>> load(
       const std::filesystem::path& folder);
+
+  /// The same of a template's text, which may print these tokens.
+  static result<chat_template> parse(std::string_view source,
+                                     const special_tokens& tokens);
 
   /// The conversation as text. `add_generation_prompt` opens the assistant's
   /// turn. A conversation that the template itself refuses (raise_exception)

@@ -69,7 +69,7 @@ result<std::unique_ptr<runtime_access>> runtime_access::open(
   const ec code = answer.error().code;
   if (code != ec::not_found && code != ec::unavailable) return answer.error();
   if (with_model) {
-    if (auto there = check_model_folder(options.values); !there) {
+    if (auto there = check_model_path(options.values); !there) {
       return there.error();
     }
   }

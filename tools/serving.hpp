@@ -69,20 +69,21 @@ inline result<std::optional<tcp_settings>> tcp_settings_of(
   return std::optional(std::move(tcp));
 }
 
-/// Whether the options name a model's folder, before anything is started.
-inline result<void> check_model_folder(const runtime_options& options) {
+/// Whether the options name a model, before anything is started.
+inline result<void> check_model_path(const runtime_options& options) {
   const std::string& path = options.model.path;
   if (path.empty()) {
     return error{ec::invalid_argument,
-                 "model.path: expected the folder of a model, found none: "
-                 "give --model-path, T2_MODEL_PATH or path under [model] in "
-                 "t2.toml"};
+                 "model.path: expected the folder of a model or a GGUF file, "
+                 "found none: give --model-path, T2_MODEL_PATH or path under "
+                 "[model] in t2.toml"};
   }
   std::error_code failed;
-  if (!std::filesystem::is_directory(path, failed)) {
-    return error{
-        ec::not_found,
-        "model.path: expected the folder of a model, found none at " + path};
+  if (!std::filesystem::is_directory(path, failed) &&
+      !std::filesystem::is_regular_file(path, failed)) {
+    return error{ec::not_found,
+                 "model.path: expected the folder of a model or a GGUF file, "
+                 "found none at " + path};
   }
   return {};
 }

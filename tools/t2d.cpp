@@ -70,7 +70,7 @@ bool wait_for_a_signal(client& actors, const interrupt& signals) {
 }
 
 exit_code serve(const runtime_options& options, const interrupt& signals) {
-  if (auto there = check_model_folder(options); !there) {
+  if (auto there = check_model_path(options); !there) {
     return report(there.error());
   }
   if (auto made = make_store_folder(options); !made) {

@@ -12,8 +12,8 @@ result<shown_model> find_model(session& here) {
       given.empty() ? here.options().values.model.path : given[0];
   if (name.empty()) {
     return error{ec::invalid_argument,
-                 "MODEL: expected a folder or the name of a shape, found none "
-                 "(and no model.path)"};
+                 "MODEL: expected a folder, a GGUF file or the name of a shape, "
+                 "found none (and no model.path)"};
   }
   if (!std::filesystem::exists(name)) {
     if (auto shape = preset_shape(name)) return shown_model{name, *shape};

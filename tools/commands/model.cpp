@@ -131,8 +131,8 @@ result<exit_code> check(session& here) {
   const auto model = find_model(here);
   if (!model) return model.error();
   if (!model->has_weights)
-    return error{ec::invalid_argument, "MODEL: expected a folder, found the "
-                                       "shape " + model->name};
+    return error{ec::invalid_argument, "MODEL: expected a folder or a GGUF file, "
+                                       "found the shape " + model->name};
   const auto found =
       check_model(model->name, here.options().values.model.svd_cache);
   if (!found) return found.error();
@@ -195,7 +195,7 @@ std::vector<command_entry> model_commands() {
                        .value = std::string("all"),
                        .help =
                            "weights that are adapted, as for t2 expert train"};
-  std::string shapes = "a folder, or a shape:";
+  std::string shapes = "a folder, a GGUF file, or a shape:";
   for (const auto shape : preset_shapes()) shapes += " " + std::string(shape);
   return {{{.name = "model show",
             .summary = "Show a model, and what memory its plans need",
@@ -221,7 +221,7 @@ std::vector<command_entry> model_commands() {
           {{.name = "model check",
             .summary = "Read every byte of a model and its SVD cache anew",
             .positionals = {{.name = "MODEL",
-                             .help = "a folder; model.path without",
+                             .help = "a folder or a GGUF file; model.path without",
                              .required = false}}},
            check},
           model_plans_command(targets, shapes),
