@@ -109,8 +109,8 @@ struct transformer::step_operations : block_operations {
                                   c.kv_heads);
     return net.backend_.attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
                                {.window = c.attention(layer).window,
-                            .scale = c.attention_scale(),
-                            .cap = c.block.attention_cap});
+                                .scale = c.attention_scale(),
+                                .cap = c.block.attention_cap});
   }
 
   at::Tensor attention_output(std::int64_t layer,
