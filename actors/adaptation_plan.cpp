@@ -155,7 +155,8 @@ result<adaptation_plan> plan_adaptation(expert_store& store,
   const auto form = parse_prompt_form(plan.task.form);
   if (!form) return form.error();
   plan.key = adaptation_key(base, keyed, "few-shot", plan.search, *examples,
-                            plan.task.reward, *form);
+                            plan.task.reward, *form,
+                            request.template_variables);
   if (const auto looked = look_up(store, plan, request.force); !looked) {
     return looked.error();
   }

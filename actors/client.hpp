@@ -122,6 +122,8 @@ struct adapt_request {
   search_options search;       // config/options.hpp
   std::vector<std::string> experts;  // names; empty: all of this base
   std::string caller = {};           // who asks
+  /// Of the model's chat template for all prompts; the dispatcher knows them.
+  std::string template_variables = {};
 };
 
 struct adapt_progress {

@@ -24,7 +24,8 @@ error wordless(const language_model& model) {
 result<std::vector<token_id>> ids_of(const language_model& model,
                                      const query& question) {
   if (!question.prompt_ids.empty()) return question.prompt_ids;
-  return prompt_tokens(model, question.prompt, question.messages);
+  return prompt_tokens(model, question.prompt, question.messages,
+                       question.template_variables);
 }
 
 /// Biased tokens must be some of the model's.
@@ -61,7 +62,8 @@ result<scoring_row> row_of(const language_model& model,
   }
   const auto asked =
       question.prompt_ids.empty()
-          ? question_of(model, question.prompt, question.messages)
+          ? question_of(model, question.prompt, question.messages,
+                        question.template_variables)
           : question_of(model, question.prompt_ids);
   if (!asked) return asked.error();
   return scoring_row_of(model, *asked, *question.reference, false,

@@ -36,7 +36,9 @@ engine_loader make_engine_loader(const model_settings& model,
     auto loaded = language_model::load({.folder = model.path,
                                         .device = model.device,
                                         .dtype = model.dtype,
-                                        .svd_cache = model.svd_cache});
+                                        .svd_cache = model.svd_cache,
+                                        .template_variables =
+                                            model.chat_template_kwargs});
     if (!loaded) return loaded.error();
     // Of this thread, where all tensor work is done. Handing the loops of a
     // small model to other cores takes longer than to run them here.
@@ -93,6 +95,7 @@ model_card_ref generation_engine_state::describe() const {
   card.device = model.device().str();
   card.dtype = c10::toString(model.dtype());
   card.chat_template = model.chat().has_value();
+  if (model.chat()) card.template_variables = model.chat()->defaults();
   card.max_sequences = engine_->options().max_sequences;
   card.most_text_bytes = bytes_per_token * static_cast<std::size_t>(std::min(
       engine_->options().max_context, model.config().max_positions));

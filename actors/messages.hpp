@@ -44,6 +44,7 @@ struct model_card {
   store_base_model base;
   std::string device, dtype;
   bool chat_template = false;
+  std::string template_variables = {};  // JSON, of all prompts; or nothing
   std::int64_t max_sequences = 1;
   /// More text in a query is refused before it is tokenised: no text comes near
   /// as many bytes in the tokens of a context.

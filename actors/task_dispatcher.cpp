@@ -400,6 +400,9 @@ void task_dispatcher_state::plan_all() {
   if (!card_ || !peers_ || !peers_->store || !peers_->engine) return;
   for (auto& [id, asked] : asked_) {
     if (std::exchange(asked.planning, true)) continue;
+    auto request = std::make_shared<adapt_request>(*asked.request);
+    request->template_variables = card_->template_variables;
+    asked.request = std::move(request);
     self_->request(peers_->store, caf::infinite, plan_atom_v, asked.request,
                    card_->base)
         .then([this, t = id](const adaptation_plan& plan) { planned(t, plan); },

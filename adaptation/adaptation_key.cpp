@@ -13,7 +13,8 @@ std::string adaptation_key(std::string_view base_fingerprint,
                            std::string_view strategy,
                            const few_shot_options& options,
                            std::span<const example> examples,
-                           std::string_view reward, prompt_form form) {
+                           std::string_view reward, prompt_form form,
+                           std::string_view template_variables) {
   using nlohmann::json;
   std::vector<keyed_version> sorted{versions.begin(), versions.end()};
   std::sort(sorted.begin(), sorted.end(),
@@ -61,6 +62,11 @@ std::string adaptation_key(std::string_view base_fingerprint,
       {"seed", options.seed}};
   if (form == prompt_form::chat && std::ranges::any_of(examples, is_bare_prompt))
     all["form"] = to_string(form);
+  if (!template_variables.empty() &&
+      (form == prompt_form::chat ||
+       !std::ranges::all_of(examples, is_bare_prompt)))
+    all["template_variables"] =
+        json::parse(template_variables, nullptr, false);
   return sha256_hex(all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 

@@ -24,14 +24,16 @@ struct keyed_version {
 /// strategy, options (the token budget, not the seconds: a truncated search is
 /// marked instead; not the byte budgets), examples in their order, their form
 /// where it is chat and one of them is a bare prompt (keys are older than
-/// forms: what was searched raw keeps its key), reward, seed. 64 hexadecimal
-/// digits.
+/// forms: what was searched raw keeps its key), the chat template's variables
+/// where there are any and a prompt goes through it, reward, seed. 64
+/// hexadecimal digits.
 std::string adaptation_key(std::string_view base_fingerprint,
                            std::span<const keyed_version> versions,
                            std::string_view strategy,
                            const few_shot_options& options,
                            std::span<const example> examples,
                            std::string_view reward,
-                           prompt_form form = prompt_form::raw);
+                           prompt_form form = prompt_form::raw,
+                           std::string_view template_variables = {});
 
 }  // namespace t2

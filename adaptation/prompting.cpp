@@ -19,7 +19,7 @@ struct written {
 
 result<written> write_question(
     const language_model& model, const std::string& prompt,
-    std::span<const chat_message> messages,
+    std::span<const chat_message> messages, std::string_view variables,
     chat_template::clock::time_point now = chat_template::clock::now()) {
   if (!model.text())
     return error{ec::invalid_argument,
@@ -30,7 +30,7 @@ result<written> write_question(
                  model.name() +
                      ": expected a chat template for messages, found none; "
                      "ask with a plain prompt"};
-  auto text = model.chat()->render(messages, true, now);
+  auto text = model.chat()->render(messages, true, now, variables);
   if (!text) return text.error();
   return written{*std::move(text), false};
 }
@@ -53,17 +53,18 @@ result<std::vector<token_id>> encode_question(const language_model& model,
 
 result<std::vector<token_id>> prompt_tokens(
     const language_model& model, const std::string& prompt,
-    std::span<const chat_message> messages) {
-  const auto question = write_question(model, prompt, messages);
+    std::span<const chat_message> messages, std::string_view variables) {
+  const auto question = write_question(model, prompt, messages, variables);
   if (!question) return question.error();
   return encode_question(model, *question);
 }
 
 result<read_question> question_of(const language_model& model,
                                   const std::string& prompt,
-                                  std::span<const chat_message> messages) {
+                                  std::span<const chat_message> messages,
+                                  std::string_view variables) {
   const auto now = chat_template::clock::now();
-  auto question = write_question(model, prompt, messages, now);
+  auto question = write_question(model, prompt, messages, variables, now);
   if (!question) return question.error();
   auto tokens = encode_question(model, *question);
   if (!tokens) return tokens.error();
@@ -71,7 +72,7 @@ result<read_question> question_of(const language_model& model,
                     .text = std::move(question->text),
                     .special = question->special};
   if (!messages.empty())
-    out.lead = answer_lead(*model.chat(), messages, out.text, now);
+    out.lead = answer_lead(*model.chat(), messages, out.text, now, variables);
   return out;
 }
 
@@ -100,11 +101,12 @@ result<read_question> question_of(const language_model& model,
 std::string answer_lead(const chat_template& chat,
                         std::span<const chat_message> messages,
                         const std::string& opened,
-                        chat_template::clock::time_point now) {
+                        chat_template::clock::time_point now,
+                        std::string_view variables) {
   constexpr std::string_view words = "[[answer]]";
   std::vector<chat_message> turns(messages.begin(), messages.end());
   turns.push_back({"assistant", std::string{words}});
-  const auto whole = chat.render(turns, false, now);
+  const auto whole = chat.render(turns, false, now, variables);
   if (!whole || !whole->starts_with(opened)) return {};
   const auto at = whole->find(words, opened.size());
   if (at == std::string::npos) return {};

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adaptation/example.hpp"
@@ -21,11 +22,12 @@ class language_model;
 /// The ids of a question. Messages go through the model's chat template with
 /// its generation prompt; a bare prompt is encoded with the tokenizer's
 /// special tokens (a question that opens with BOS has it once). A model that
-/// has a BOS opens an empty prompt with it. Errors: messages where the model
-/// has no chat template, no tokenizer, no token at all.
+/// has a BOS opens an empty prompt with it. `variables`: a JSON object for the
+/// template (text/chat_template.hpp), or nothing. Errors: messages where the
+/// model has no chat template, no tokenizer, no token at all.
 result<std::vector<token_id>> prompt_tokens(
     const language_model& model, const std::string& prompt,
-    std::span<const chat_message> messages);
+    std::span<const chat_message> messages, std::string_view variables = {});
 
 /// A question as a model reads it, and what an answer's ids depend on.
 struct read_question {
@@ -42,20 +44,22 @@ struct read_question {
 /// As prompt_tokens.
 result<read_question> question_of(const language_model& model,
                                   const std::string& prompt,
-                                  std::span<const chat_message> messages);
+                                  std::span<const chat_message> messages,
+                                  std::string_view variables = {});
 /// A bare prompt that came as ids.
 result<read_question> question_of(const language_model& model,
                                   std::vector<token_id> tokens);
 
 /// White space that a chat template writes between the question (`opened`:
-/// `messages` rendered at `now`) and the words of the assistant, such as
+/// `messages` rendered at `now` with `variables`) and the words of the assistant, such as
 /// Mistral's space behind [/INST]. A model says it before the words of its
 /// answer, and a reference does not have it. Empty where the template writes
 /// anything else, or does not go on with `opened`.
 std::string answer_lead(const chat_template& chat,
                         std::span<const chat_message> messages,
                         const std::string& opened,
-                        chat_template::clock::time_point now);
+                        chat_template::clock::time_point now,
+                        std::string_view variables = {});
 
 /// The ids with which a model goes on to say `answer`: those behind the
 /// question's where both are read as one text, and where a token would reach

@@ -18,6 +18,8 @@ struct query {
   /// The prompt as ids, in place of `prompt`; empty: it is a text.
   std::vector<token_id> prompt_ids{};
   std::vector<chat_message> messages{};
+  /// A JSON object for the chat template, such as {"enable_thinking": false}.
+  std::string template_variables{};
   /// "" or "auto": pass 1 decides, "auto:prompt" and "auto:classifier" by that
   /// strategy; "base"; "expert:NAME[@VERSION]"; else the name of a registered
   /// task.
@@ -41,7 +43,8 @@ struct query {
 
 /// Of everything in it that will be tokenised.
 inline std::size_t text_bytes(const query& question) {
-  std::size_t bytes = question.prompt.size();
+  std::size_t bytes =
+      question.prompt.size() + question.template_variables.size();
   for (const chat_message& turn : question.messages)
     bytes += turn.role.size() + turn.content.size();
   return bytes + (question.reference ? question.reference->size() : 0);

@@ -20,4 +20,13 @@ std::string_view variable(const environment& env, std::string_view name) {
   return found == env.end() ? std::string_view() : found->second;
 }
 
+std::string xdg_path(const environment& env, std::string_view name,
+                     std::string_view fallback, std::string_view rest) {
+  std::string base(variable(env, name));
+  if (base.empty() || base.front() != '/') {
+    base = std::string(variable(env, "HOME")) + "/" + std::string(fallback);
+  }
+  return base + "/" + std::string(rest);
+}
+
 }  // namespace t2

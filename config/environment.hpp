@@ -17,4 +17,9 @@ environment process_environment();
 /// The variable's value; empty when it is not set.
 std::string_view variable(const environment& env, std::string_view name);
 
+/// `$name/rest`, else `$HOME/fallback/rest`; the XDG specification says that a
+/// relative path there counts as not set.
+std::string xdg_path(const environment& env, std::string_view name,
+                     std::string_view fallback, std::string_view rest);
+
 }  // namespace t2

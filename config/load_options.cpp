@@ -2,6 +2,7 @@
 #include <array>
 
 #include "config/edit_distance.hpp"
+#include "config/model_path.hpp"
 #include "config/options.hpp"
 #include "config/toml_options.hpp"
 
@@ -120,6 +121,7 @@ result<loaded_options> resolve_options(std::span<const given_flag> flags,
     entry.set(loaded.values, std::move(value));
     loaded.origins.push_back(std::move(origin));
   }
+  loaded.values.model.path = model_path_of(loaded.values.model.path, env);
   if (auto fine = loaded.values.validate(); !fine) return fine.error();
   return loaded;
 }

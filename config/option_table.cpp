@@ -31,17 +31,6 @@ runtime_option located(runtime_option entry, std::string note,
   return entry;
 }
 
-/// `$variable/rest`, else `$HOME/fallback/rest`; the XDG specification says
-/// that a relative path there counts as not set.
-std::string xdg_path(const environment& env, std::string_view name,
-                     std::string_view fallback, std::string_view rest) {
-  std::string base(variable(env, name));
-  if (base.empty() || base.front() != '/') {
-    base = std::string(variable(env, "HOME")) + "/" + std::string(fallback);
-  }
-  return base + "/" + std::string(rest);
-}
-
 std::string default_socket(const environment& env) {
   const auto folder = variable(env, "XDG_RUNTIME_DIR");
   if (!folder.empty() && folder.front() == '/') {
@@ -75,7 +64,8 @@ std::vector<runtime_option> build() {
       declare(&o::model, &model_settings::path,
               {.name = "model.path",
                .kind = kind::path,
-               .help = "base model: a Hugging Face directory or GGUF file",
+               .help = "base model: a Hugging Face directory, a GGUF file, or "
+                       "one that t2 model add fetched, by its name",
                .unit = "PATH"}),
       declare(&o::model, &model_settings::device,
               {.name = "model.device",
@@ -99,6 +89,11 @@ std::vector<runtime_option> build() {
               [](const environment& env) {
                 return xdg_path(env, "XDG_CACHE_HOME", ".cache", "t2/svd");
               }),
+      declare(&o::model, &model_settings::chat_template_kwargs,
+              {.name = "model.chat_template_kwargs",
+               .help = "what the chat template is told with every prompt, such "
+                       "as {\"enable_thinking\": false}",
+               .unit = "JSON"}),
 
       declare(&o::engine, &engine_settings::threads,
               {.name = "engine.threads",

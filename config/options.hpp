@@ -25,6 +25,7 @@ struct model_settings {
   std::string device = "cpu";  // cpu, cuda or cuda:N
   std::string dtype = "auto";  // auto, float32, bfloat16
   std::string svd_cache = {};  // folder of the SVD cache
+  std::string chat_template_kwargs = {};  // a JSON object; empty: none
 };
 
 struct engine_settings {

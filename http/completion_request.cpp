@@ -4,6 +4,7 @@
 
 #include "http/completion_form.hpp"
 #include "http/object_reader.hpp"
+#include "text/chat_template.hpp"
 
 namespace t2 {
 namespace {
@@ -218,6 +219,11 @@ void read_others(object_reader& in, completion_kind kind, query& out) {
               in.path("echo") + ": expected false with logprobs, found true");
     }
     return;
+  }
+  if (const json* variables = in.member("chat_template_kwargs")) {
+    out.template_variables = variables->dump();
+    if (auto fine = check_template_variables(out.template_variables); !fine)
+      in.fail(fine.error().code, in.path(fine.error().message));
   }
   for (const char* ignored :
        {"parallel_tool_calls", "reasoning_effort", "verbosity", "prediction"})

@@ -84,6 +84,9 @@ result<std::shared_ptr<language_model>> language_model::load(
     join_special_tokens(model->config_, (*text)->special, *model->tokenizer_,
                         options.folder.string());
     model->chat_template_ = std::move((*text)->chat);
+    if (auto& chat = model->chat_template_)
+      if (auto set = chat->set_defaults(options.template_variables); !set)
+        return set.error();
     if (auto fits = check_vocabulary(model->config_, *model->tokenizer_,
                                      (*text)->label);
         !fits)

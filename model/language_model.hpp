@@ -29,6 +29,8 @@ struct model_options {
   std::string device = "cpu";       // cpu, cuda, cuda:N
   std::string dtype = "auto";       // auto, float32, bfloat16
   std::filesystem::path svd_cache;  // folder of all SVD caches
+  /// A JSON object for the chat template (text/chat_template.hpp), or nothing.
+  std::string template_variables = {};
   /// Null: the one for the device and type. Others are for tests.
   const kernels::backend* backend = nullptr;
 };

@@ -62,13 +62,15 @@ result<chat_template> chat_template::parse(std::string_view source,
 
 result<std::string> chat_template::render(
     std::span<const chat_message> messages, bool add_generation_prompt,
-    clock::time_point now) const {
-  return render_within(default_fuel, messages, add_generation_prompt, now);
+    clock::time_point now, std::string_view variables) const {
+  return render_within(default_fuel, messages, add_generation_prompt, now,
+                       variables);
 }
 
 result<std::string> chat_template::render_within(
     std::uint64_t fuel, std::span<const chat_message> messages,
-    bool add_generation_prompt, clock::time_point now) const {
+    bool add_generation_prompt, clock::time_point now,
+    std::string_view variables) const {
   std::vector<text_rust::Message> turns;
   turns.reserve(messages.size());
   for (const auto& message : messages)
@@ -81,8 +83,22 @@ result<std::string> chat_template::render_within(
     return string_of(text_rust::render_template(
         bytes_of(source_), {turns.data(), turns.size()},
         {tokens.data(), tokens.size()}, add_generation_prompt,
-        local_seconds(now), fuel));
+        bytes_of(defaults_), bytes_of(variables), local_seconds(now), fuel));
   });
+}
+
+result<void> check_template_variables(std::string_view json) {
+  const auto done = attempt<bool>([&] {
+    text_rust::check_variables(bytes_of(json));
+    return true;
+  });
+  return done ? result<void>{} : done.error();
+}
+
+result<void> chat_template::set_defaults(std::string variables) {
+  if (auto fine = check_template_variables(variables); !fine) return fine;
+  defaults_ = std::move(variables);
+  return {};
 }
 
 }  // namespace t2

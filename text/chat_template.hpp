@@ -16,6 +16,10 @@
 
 namespace t2 {
 
+/// Whether it is a JSON object that chat_template::render takes as variables, or
+/// nothing.
+result<void> check_template_variables(std::string_view json);
+
 /// How a model wants a conversation written, in Jinja with the settings and
 /// functions that transformers gives to templates: trim_blocks, lstrip_blocks,
 /// raise_exception, strftime_now, tojson, Python's string methods. Immutable:
@@ -47,18 +51,29 @@ class chat_template {
   /// The conversation as text. `add_generation_prompt` opens the assistant's
   /// turn. A conversation that the template itself refuses (raise_exception)
   /// is ec::invalid_argument with its words. `now` is what strftime_now tells.
+  /// `variables`: a JSON object of names that the template may read, such as
+  /// {"enable_thinking": false}, before those of set_defaults; or nothing.
   result<std::string> render(std::span<const chat_message> messages,
                              bool add_generation_prompt,
-                             clock::time_point now = clock::now()) const;
+                             clock::time_point now = clock::now(),
+                             std::string_view variables = {}) const;
 
   /// The same with another budget.
   result<std::string> render_within(std::uint64_t fuel,
                                     std::span<const chat_message> messages,
                                     bool add_generation_prompt,
-                                    clock::time_point now) const;
+                                    clock::time_point now,
+                                    std::string_view variables = {}) const;
+
+  /// Variables of every render: a JSON object of at most 64 KiB, or nothing.
+  /// ec::invalid_argument for anything else, and for the names that render()
+  /// sets itself: messages, add_generation_prompt, tools, documents.
+  result<void> set_defaults(std::string variables);
+  const std::string& defaults() const { return defaults_; }
 
  private:
   std::string source_;
+  std::string defaults_;
   /// Name and content, such as bos_token and <s>.
   std::vector<std::pair<std::string, std::string>> tokens_;
 };

@@ -18,10 +18,11 @@ using token_id = std::int32_t;
 /// Text to ids and back, as a Hugging Face tokenizer.json says. Immutable:
 /// one object serves every thread.
 ///
-/// The file is not trusted. Byte-pair models with the normalizers,
-/// pre-tokenizers and decoders of Llama, Mistral, Qwen2 and GPT-2 are read;
-/// anything else is refused by name (ec::incompatible), nonsense is
-/// ec::corrupt, and what would take too much time or memory ec::exhausted.
+/// The file is not trusted. Byte-pair, Unigram and word-level models with the
+/// normalizers, pre-tokenizers and decoders of Llama, Mistral, Qwen2, GPT-2 and
+/// SentencePiece's conversions are read; anything else is refused by name
+/// (ec::incompatible), nonsense is ec::corrupt, and what would take too much
+/// time or memory ec::exhausted.
 class tokenizer {
  public:
   /// Reads `folder`/tokenizer.json, at most 64 MiB.

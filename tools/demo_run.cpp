@@ -1,12 +1,13 @@
 #include "tools/demo_run.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -14,7 +15,6 @@
 #include "adaptation/paired_interval.hpp"
 #include "adaptation/reward.hpp"
 #include "config/durable_file.hpp"
-#include "demo/corpus.hpp"
 #include "tools/mixture_text.hpp"
 #include "tools/percentile.hpp"
 #include "tools/replay_summary.hpp"
@@ -25,16 +25,7 @@ namespace t2 {
 namespace {
 
 using clock = std::chrono::steady_clock;
-constexpr std::array expert_names{"math", "code", "reasoning"};
-constexpr std::array grown_on{demo::family::math, demo::family::code,
-                              demo::family::reasoning};
-constexpr demo::family relative = demo::family::math_hard;
-constexpr std::size_t shots = 5;
-constexpr const char* task = "math-hard";
-constexpr const char* control = "math-hard-shuffled";  // an expert
 constexpr int clients_at_once = 16;
-constexpr std::size_t routed_queries = 100;
-constexpr std::int64_t answer_tokens = 96;
 
 std::string format(const char* pattern, auto... values) {
   char line[256];
@@ -42,27 +33,17 @@ std::string format(const char* pattern, auto... values) {
   return line;
 }
 
-struct questions {
-  std::vector<demo::problem> problems;
-  std::vector<example> examples;
-  std::shared_ptr<const reward> judge;
-};
+constexpr std::uint64_t shuffling_seed = 79;
 
-/// The first of a family's test questions, with what judges their answers.
-result<questions> test_questions(demo::family f, std::size_t count) {
-  questions out;
-  out.problems = demo::problems(f, demo::portion::test, count);
-  for (std::size_t i = 0; i < out.problems.size(); ++i) {
-    auto parsed = parse_examples(
-        demo::example_line(f, demo::portion::test, i + 1, out.problems[i]),
-        "demo");
-    if (!parsed) return parsed.error();
-    out.examples.push_back(parsed->front());
-  }
-  auto judge = make_reward(demo::reward_of(f));
-  if (!judge) return judge.error();
-  out.judge = *std::move(judge);
-  return out;
+/// The words of an example, as a line of the story shows them.
+std::string words_of(const example& e) {
+  return e.messages.empty() ? e.prompt : e.messages.back().content;
+}
+
+/// A question as a chat asks it.
+std::vector<chat_message> conversation(const example& e) {
+  if (!e.messages.empty()) return e.messages;
+  return {{"user", e.prompt}};
 }
 
 double mean(const std::vector<double>& values) {
@@ -76,19 +57,24 @@ std::string one_line(std::string text) {
   return text;
 }
 
-class story {
+class telling {
  public:
-  story(const demo_settings& settings, const interrupt& signals,
-        const std::function<void(const std::string&)>& tell)
-      : settings_(settings), signals_(signals), tell_(tell) {}
+  telling(const demo_settings& settings, const interrupt& signals,
+          const std::function<void(const std::string&)>& tell)
+      : settings_(settings),
+        story_(settings.story),
+        control_(story_.task + "-shuffled"),
+        signals_(signals),
+        tell_(tell) {}
 
   result<ordered_json> run() {
     // Each step leaves at the first error.
     for (const auto step :
-         {&story::open, &story::decompose, &story::import_experts,
-          &story::measure_experts, &story::route_queries, &story::register_task,
-          &story::adapt, &story::measure_task, &story::answer_stream,
-          &story::second_run})
+         {&telling::open, &telling::greet, &telling::decompose,
+          &telling::import_experts, &telling::measure_experts,
+          &telling::route_queries, &telling::register_task, &telling::adapt,
+          &telling::measure_task, &telling::answer_stream,
+          &telling::second_run})
       if (auto ok = (this->*step)(); !ok) return ok.error();
     return figures_;
   }
@@ -111,7 +97,21 @@ class story {
     runtime_ = *std::move(runtime);
     if (auto ready = runtime_->wait_until_ready(); !ready) return ready;
     step(figures_.contains("seconds") ? "open_again" : "open",
-         "a small model is loaded that has read careful and careless writers");
+         story_.opening);
+    return {};
+  }
+
+  result<void> greet() {
+    if (story_.greeting.empty()) return {};
+    const auto answer = api().post(
+        "/v1/chat/completions",
+        {{"model", "base"},
+         {"messages", {{{"role", "user"}, {"content", story_.greeting}}}},
+         {"max_tokens", 40}});
+    if (!answer) return answer.error();
+    step("greet", "it answers:");
+    tell_("             " + story_.greeting + " -> " +
+          one_line(answer->at("choices")[0].at("message").value("content", "")));
     return {};
   }
 
@@ -130,54 +130,67 @@ class story {
   }
 
   result<void> import_experts() {
-    for (const std::string name : expert_names) {
-      const auto path = settings_.experts / (name + ".safetensors");
-      const auto file = read_file(path, std::size_t{16} << 20);
+    std::string names;
+    for (const demo_expert& one : story_.experts) {
+      constexpr std::size_t most_bytes = std::size_t{16} << 20;
+      const auto file = read_file(one.file, most_bytes);
       if (!file) return file.error();
-      if (auto ok = upload(name, *file); !ok) return ok;
+      if (auto ok = upload(one.name, *file); !ok) return ok;
       files_.push_back(*file);
+      names += (names.empty() ? "" : ", ") + one.name;
     }
-    step("import",
-         "three experts, grown by reinforcement, are in the store: math, code, "
-         "reasoning");
+    step("import", "experts, grown by reinforcement, are in the store: " + names);
     return {};
   }
 
-  /// 1 for each question that is answered right, else 0.
-  result<std::vector<double>> right_answers(const std::string& target,
-                                            const questions& asked) {
+  /// 1 for each question that is answered right, else 0. `before`: turns that
+  /// stand in front of each.
+  result<std::vector<double>> right_answers(
+      const std::string& target, const demo_questions& questions,
+      const std::vector<chat_message>& before = {}) {
+    const auto judge = make_reward(questions.reward);
+    if (!judge) return judge.error();
     auto texts = each<std::string>(
-        asked.problems.size(), [&](std::size_t i) -> result<std::string> {
-          const auto answer = api().post("/v1/chat/completions",
-                                         body_of(target, asked.problems[i]));
+        questions.asked.size(), [&](std::size_t i) -> result<std::string> {
+          const auto answer =
+              api().post("/v1/chat/completions",
+                         body_of(target, questions.asked[i], before));
           if (!answer) return answer.error();
           return answer->at("choices")[0].at("message").value("content", "");
         });
     if (!texts) return texts.error();
     std::vector<judged_text> judged;
     for (std::size_t i = 0; i < texts->size(); ++i)
-      judged.push_back({(*texts)[i], &asked.examples[i]});
+      judged.push_back({(*texts)[i], &questions.asked[i]});
     std::vector<double> right;
-    for (const auto& one : asked.judge->of_texts(judged)) {
+    for (const auto& one : (*judge)->of_texts(judged)) {
       if (!one) return one.error();
       right.push_back(*one > 0 ? 1 : 0);
     }
     return right;
   }
 
-  static ordered_json body_of(const std::string& target,
-                              const demo::problem& asked) {
+  ordered_json body_of(const std::string& target, const example& asked,
+                       const std::vector<chat_message>& before = {}) const {
+    ordered_json messages = ordered_json::array();
+    const auto add = [&](const chat_message& turn) {
+      messages.push_back(ordered_json{{"role", turn.role},
+                                      {"content", turn.content}});
+    };
+    std::ranges::for_each(before, add);
+    std::ranges::for_each(conversation(asked), add);
     return {{"model", target},
-            {"messages", {{{"role", "user"}, {"content", asked.prompt}}}},
-            {"max_tokens", answer_tokens}};
+            {"messages", std::move(messages)},
+            {"max_tokens", story_.answer_tokens}};
   }
 
   /// Says how much better `target` answers than the base did, in points.
   result<void> compare(const std::string& name, const std::string& target,
-                       const questions& asked,
+                       const demo_questions& asked,
                        const std::vector<double>& of_base,
-                       ordered_json& figures) {
-    const auto found = right_answers(target, asked);
+                       ordered_json& figures,
+                       const std::vector<chat_message>& before = {}) {
+    const auto found = right_answers(target, asked, before);
     if (!found) return found.error();
     std::vector<double> gains;
     for (std::size_t i = 0; i < of_base.size(); ++i)
@@ -197,22 +210,19 @@ class story {
   }
 
   result<void> measure_experts() {
-    tell_(format("           right answers to %zu questions of each kind that "
-                 "no expert has seen:",
-                 settings_.questions));
-    for (std::size_t i = 0; i < expert_names.size(); ++i) {
-      const auto asked = test_questions(grown_on[i], settings_.questions);
-      if (!asked) return asked.error();
-      const std::string name = expert_names[i];
-      auto of_base = right_answers("base", *asked);
+    tell_("           right answers to questions of each kind that no expert "
+          "has seen:");
+    for (const demo_expert& one : story_.experts) {
+      if (one.unseen.asked.empty()) continue;
+      auto of_base = right_answers("base", one.unseen);
       if (!of_base && of_base.error().code == ec::unavailable) {
-        tell_("             " + name + ": left out, " +
+        tell_("             " + one.name + ": left out, " +
               of_base.error().message);
         continue;
       }
       if (!of_base) return of_base.error();
-      if (auto ok = compare(name, "expert:" + name, *asked, *of_base,
-                            figures_["experts"]);
+      if (auto ok = compare(one.name, "expert:" + one.name, one.unseen,
+                            *of_base, figures_["experts"]);
           !ok)
         return ok;
     }
@@ -222,19 +232,15 @@ class story {
 
   /// Pass 1: queries that name no task find their expert.
   result<void> route_queries() {
-    const auto unknown =
-        demo::problems(demo::family::code_doc, demo::portion::test, 1).front();
-    const auto route = routed(api(), "auto", unknown.prompt);
+    if (story_.routed.empty()) return {};
+    const auto route = routed(api(), "auto", story_.stranger);
     if (!route) return route.error();
-    const auto queries =
-        demo::labelled_queries(demo::portion::test, routed_queries);
     confusion_matrix said;
-    for (const auto& query : queries) {
-      const auto one = routed(api(), "auto", query.prompt);
+    for (const auto& [prompt, label] : story_.routed) {
+      const auto one = routed(api(), "auto", prompt);
       if (!one) return one.error();
       // No two of these ask the same.
-      said.add(query.label, one->value("label", std::string{"none"}),
-               said.total());
+      said.add(label, one->value("label", std::string{"none"}), said.total());
     }
     figures_["routing"] = said.form();
     figures_["routed"] = *route;
@@ -242,39 +248,40 @@ class story {
          format("queries without a task find their expert: %.0f %% of %zu are "
                 "put into the right class",
                 100 * figures_["routing"]["accuracy"].get<double>(),
-                queries.size()));
-    tell_("             " + one_line(unknown.prompt) + " -> " +
+                story_.routed.size()));
+    tell_("             " + one_line(story_.stranger) + " -> " +
           route->value("reason", std::string{}) + " (" +
           number_text(route->at("confidence")) + ")");
     return {};
   }
 
   result<void> register_task() {
-    const auto chosen =
-        demo::problems(relative, demo::portion::train, shots);
     ordered_json examples = ordered_json::array();
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      examples.push_back(ordered_json::parse(demo::example_line(
-          relative, demo::portion::train, i + 1, chosen[i])));
+    for (const example& shot : story_.shots) {
+      examples.push_back(ordered_json(to_json(to_line(shot))));
       examples.back().erase("reward");
     }
-    if (!api().get(std::string{"/v1/tasks/"} + task)) {
+    if (!api().get("/v1/tasks/" + story_.task)) {
       const auto added = api().post(
-          "/v1/tasks", {{"name", task},
-                        {"reward", demo::reward_of(relative)},
-                        {"description", "differences and bare equations"},
+          "/v1/tasks", {{"name", story_.task},
+                        {"reward", story_.others.reward},
+                        {"description", story_.about},
                         {"examples", examples}});
       if (!added) return added.error();
     }
-    step("task", "a task of a kind that no expert was grown on, by 5 examples:");
-    tell_("             " + one_line(chosen[0].prompt) + " -> " +
-          one_line(chosen[0].careful));
+    step("task", format("a task of a kind that no expert was grown on, by %zu "
+                        "examples:",
+                        story_.shots.size()));
+    tell_("             " + one_line(words_of(story_.shots[0])) + " -> " +
+          one_line(story_.shots[0].answer));
     return {};
   }
 
   result<ordered_json> search() {
-    return api().follow(std::string{"/v1/tasks/"} + task + "/adapt",
-                        {{"experts", expert_names}}, [](auto&) {});
+    ordered_json names = ordered_json::array();
+    for (const demo_expert& one : story_.experts) names.push_back(one.name);
+    return api().follow("/v1/tasks/" + story_.task + "/adapt",
+                        {{"experts", names}}, [](auto&) {});
   }
 
   result<void> adapt() {
@@ -293,13 +300,13 @@ class story {
   result<void> add_control(const ordered_json& mixture) {
     std::vector<weighted_file> parts;
     for (const auto& one : mixture.at("components"))
-      for (std::size_t i = 0; i < expert_names.size(); ++i)
-        if (one.at("expert") == expert_names[i])
+      for (std::size_t i = 0; i < story_.experts.size(); ++i)
+        if (one.at("expert") == story_.experts[i].name)
           parts.push_back({files_[i], one.at("alpha")[0].get<float>()});
     if (parts.empty()) parts.push_back({files_[0], 1});
-    const auto file = shuffled_blend(parts, 79);
+    const auto file = shuffled_blend(parts, shuffling_seed);
     if (!file) return file.error();
-    if (auto ok = upload(control, *file); !ok) return ok;
+    if (auto ok = upload(control_, *file); !ok) return ok;
     step("control", "as a control, the same mixture with its z shuffled");
     return {};
   }
@@ -332,25 +339,36 @@ class story {
   }
 
   result<void> measure_task() {
-    const auto asked = test_questions(relative, settings_.questions);
-    if (!asked) return asked.error();
-    const auto of_base = right_answers("base", *asked);
+    const demo_questions& asked = story_.others;
+    const auto of_base = right_answers("base", asked);
     if (!of_base) return of_base.error();
-    for (const auto& [name, target] :
-         {std::pair<std::string, std::string>{"adapted", task},
-          {"shuffled", std::string{"expert:"} + control}})
-      if (auto ok = compare(name, target, *asked, *of_base, figures_["task"]);
+    ordered_json& figures = figures_["task"];
+    if (story_.tries_prompting) {
+      std::vector<chat_message> before;
+      for (const example& shot : story_.shots) {
+        std::ranges::copy(conversation(shot), std::back_inserter(before));
+        before.push_back({"assistant", shot.answer});
+      }
+      if (auto ok = compare("examples in prompt", "base", asked, *of_base,
+                            figures, before);
           !ok)
+        return ok;
+    }
+    for (const auto& [name, target] :
+         {std::pair<std::string, std::string>{"adapted", story_.task},
+          {"shuffled", "expert:" + control_}})
+      if (auto ok = compare(name, target, asked, *of_base, figures); !ok)
         return ok;
     step("measure",
          format("measured on %zu other questions of the task",
-                asked->problems.size()));
+                asked.asked.size()));
     return {};
   }
 
   result<void> answer_stream() {
+    const auto& others = story_.others.asked;
     const auto asked =
-        demo::problems(relative, demo::portion::test, settings_.queries);
+        std::span(others).first(std::min(settings_.queries, others.size()));
     std::atomic<std::int64_t> tokens{0}, ready{0};
     std::string sample;
     const auto begin = clock::now();
@@ -358,14 +376,14 @@ class story {
         asked.size(), [&](std::size_t i) -> result<double> {
           const auto sent = clock::now();
           const auto answer =
-              api().post("/v1/chat/completions", body_of(task, asked[i]));
+              api().post("/v1/chat/completions", body_of(story_.task, asked[i]));
           if (!answer) return answer.error();
           tokens +=
               answer->at("usage").at("completion_tokens").get<std::int64_t>();
           ready += answer->at("t2").value("cached", false);
           if (i == 0)
             sample = one_line(
-                asked[i].prompt + " -> " +
+                words_of(asked[i]) + " -> " +
                 answer->at("choices")[0].at("message").value("content", ""));
           return std::chrono::duration<double>(clock::now() - sent).count();
         });
@@ -404,6 +422,8 @@ class story {
   }
 
   const demo_settings& settings_;
+  const demo_story& story_;
+  const std::string control_;  // an expert
   const interrupt& signals_;
   const std::function<void(const std::string&)>& tell_;
   std::unique_ptr<runtime_access> runtime_;
@@ -417,7 +437,7 @@ class story {
 result<ordered_json> run_demo(
     const demo_settings& settings, const interrupt& signals,
     const std::function<void(const std::string&)>& tell) {
-  return story{settings, signals, tell}.run();
+  return telling{settings, signals, tell}.run();
 }
 
 }  // namespace t2

@@ -2,23 +2,25 @@
 # Installs what t2 is built from: Debian packages (needs root, or sudo), and
 # LibTorch out of its wheel into a private virtual environment (.venv).
 # Running it again does nothing when all is there.
-#   tools/setup.sh [--cuda] [--peers] [--clients]
+#   tools/setup.sh [--cuda] [--peers] [--clients] [--fuzz]
 #     --cuda    LibTorch with its CUDA libraries, and nvcc (about 5 GB)
 #     --peers   what bench/peers.py compares with: transformers and all of
 #               Python's torch, in .venv-peers (about 5 GB)
 #     --clients what the server is tried with: openai, schemathesis, and selenium,
 #               in .venv-clients, with Chromium
+#     --fuzz    clang 16 with libFuzzer, for tools/fuzz.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cuda=0 peers=0 clients=0
+cuda=0 peers=0 clients=0 fuzz=0
 for argument in "$@"; do
   case $argument in
     --cuda) cuda=1 ;;
     --peers) peers=1 ;;
     --clients) clients=1 ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "setup.sh: unknown argument '$argument' (expected --cuda, --peers, --clients)" >&2; exit 2 ;;
+    --fuzz) fuzz=1 ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup.sh: unknown argument '$argument' (expected --cuda, --peers, --clients, --fuzz)" >&2; exit 2 ;;
   esac
 done
 
@@ -31,6 +33,7 @@ packages=(
   python3-venv curl
 )
 ((clients == 0)) || packages+=(chromium chromium-driver)
+((fuzz == 0)) || packages+=(clang-16 libclang-rt-16-dev)
 # A rustup toolchain serves as well as Debian's.
 command -v cargo >/dev/null || packages+=(cargo-web rustc-web)
 

@@ -10,7 +10,7 @@ constexpr std::string_view plain =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     "_-./=:,@%+";
 
-std::string quoted(const std::string& word) {
+std::string in_quotes(const std::string& word) {
   if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
   std::string out = "'";
   for (const char c : word) {
@@ -28,7 +28,7 @@ std::string this_command() {
   std::ifstream in{"/proc/self/cmdline", std::ios::binary};
   std::string line;
   for (std::string one; std::getline(in, one, '\0');)
-    line += (line.empty() ? "" : " ") + quoted(one);
+    line += (line.empty() ? "" : " ") + in_quotes(one);
   return line;
 }
 

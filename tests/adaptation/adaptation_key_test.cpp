@@ -17,10 +17,11 @@ struct inputs {
                                 {.id = "2", .prompt = "q", .answer = "b"}};
   std::string reward = "exact";
   prompt_form form = prompt_form::raw;
+  std::string template_variables;
 
   std::string key() const {
     return adaptation_key(base, versions, strategy, options, examples, reward,
-                          form);
+                          form, template_variables);
   }
 };
 
@@ -52,6 +53,16 @@ TEST(adaptation_key, of_conversations_alone_knows_no_form) {
     i->examples = {{.id = "1", .messages = {{"user", "p"}}, .answer = "a"}};
   chat.form = prompt_form::chat;
   EXPECT_EQ(raw.key(), chat.key());
+}
+
+TEST(adaptation_key, knows_what_the_chat_template_is_told) {
+  inputs told, otherwise;
+  told.template_variables = R"({"enable_thinking": false, "n": 1})";
+  EXPECT_EQ(told.key(), inputs{}.key());  // all are asked raw
+  told.form = otherwise.form = prompt_form::chat;
+  EXPECT_NE(told.key(), otherwise.key());
+  otherwise.template_variables = R"({"n":1,"enable_thinking":false})";
+  EXPECT_EQ(told.key(), otherwise.key());
 }
 
 TEST(adaptation_key, passes_over_what_changes_no_outcome) {

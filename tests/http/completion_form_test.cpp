@@ -86,6 +86,10 @@ TEST(completion_form, refuses_nonsense_by_name) {
             "body.stream_options: unknown member 'usage', did you mean "
             "'include_usage'?");
   EXPECT_EQ(chat_error(R"("model":7)"), "body.model: expected a text, found 7");
+  EXPECT_EQ(chat_error(R"("chat_template_kwargs":[1])"),
+            "body.chat_template_kwargs: expected a JSON object, found [1]");
+  EXPECT_EQ(chat_error(R"("chat_template_kwargs":{"messages":[]})").substr(0, 27),
+            "body.chat_template_kwargs: ");
 }
 
 TEST(completion_form, refuses_messages_that_are_none) {
@@ -136,6 +140,7 @@ TEST(completion_form, takes_what_official_clients_send) {
           "tool_choice":"none","response_format":{"type":"text"},
           "modalities":["text"],"reasoning_effort":"low","seed":-5,
           "stream_options":{"include_usage":false,"include_obfuscation":true},
+          "chat_template_kwargs":{"enable_thinking":false},
           "prompt_cache_key":"k","logit_bias":{"7":-100,"11":2.5},
           "presence_penalty":-2,"frequency_penalty":1.5,"n":3})",
       completion_kind::chat);
@@ -154,6 +159,7 @@ TEST(completion_form, takes_what_official_clients_send) {
     EXPECT_EQ(one.sampling.logit_bias,
               (std::vector<std::pair<token_id, float>>{{11, 2.5f}, {7, -100.f}}));
     EXPECT_FALSE(one.report_tokens);
+    EXPECT_EQ(one.template_variables, R"({"enable_thinking":false})");
   }
 }
 

@@ -108,6 +108,50 @@ TEST(chat_template, a_file_goes_before_the_config) {
   EXPECT_EQ(*(*loaded)->render({}, false), "<s>file");
 }
 
+// As Qwen3's templates end.
+constexpr const char* thinking =
+    "{%- if enable_thinking is defined and enable_thinking is false %}"
+    "<think></think>{%- else %}free{% endif %}"
+    "{%- if budget is defined %} {{ budget.tokens + 1 }} {{ budget['in'] }}"
+    "{% endif %}";
+
+TEST(chat_template, is_told_what_the_caller_sets) {
+  auto loaded = from_config({{"chat_template", thinking}});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  chat_template& chat = **loaded;
+  const auto with = [&](std::string_view variables) {
+    const auto text = chat.render({}, true, {}, variables);
+    return text ? *text : "error: " + text.error().message;
+  };
+  EXPECT_EQ(with(""), "free");
+  EXPECT_EQ(with("{}"), "free");
+  EXPECT_EQ(with(R"({"enable_thinking": false})"), "<think></think>");
+  EXPECT_EQ(with(R"({"enable_thinking": null})"), "free");
+  EXPECT_EQ(with(R"({"budget": {"tokens": 7, "in": [1, 2.5, "a", true]}})"),
+            "free 8 [1, 2.5, 'a', True]");
+  ASSERT_TRUE(chat.set_defaults(R"({"enable_thinking": false})"));
+  EXPECT_EQ(with(""), "<think></think>");
+  EXPECT_EQ(with(R"({"enable_thinking": true})"), "free");
+}
+
+TEST(chat_template, refuses_variables_that_it_sets_itself_or_cannot_read) {
+  for (const std::string text :
+       {"[1]", "1", "{", R"({"messages": []})", R"({"tools": null})",
+        R"({"add_generation_prompt": false})"}) {
+    const auto checked = check_template_variables(text);
+    ASSERT_FALSE(checked) << text;
+    EXPECT_EQ(checked.error().code, ec::invalid_argument);
+    EXPECT_TRUE(checked.error().message.starts_with("chat_template_kwargs: "))
+        << checked.error().message;
+  }
+  EXPECT_FALSE(check_template_variables("{\"a\": \"" +
+                                        std::string(100'000, 'x') + "\"}"));
+  std::string deep = "{\"a\": ";
+  for (int i = 0; i < 20'000; ++i) deep += '[';
+  EXPECT_FALSE(check_template_variables(deep));
+  EXPECT_TRUE(check_template_variables(""));
+}
+
 TEST(chat_template, refuses_a_conversation_with_the_templates_words) {
   const auto loaded = from_config(
       {{"chat_template", "{{ raise_exception('roles must alternate') }}"}});

@@ -151,12 +151,90 @@ TEST(hostile_tokenizer, other_models_and_parts_are_refused_by_name) {
   auto file = small();
   file["model"]["type"] = "WordPiece";
   expect_refused(file, ec::incompatible, "WordPiece");
+  // One without a type, which looks like it.
   file = small();
-  file["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", ""}};
-  expect_refused(file, ec::incompatible, "Precompiled");
+  file["model"] = json::parse(R"({"unk_token": "?", "vocab": {"?": 0, "a": 1},
+    "continuing_subword_prefix": "##", "max_input_chars_per_word": 100})");
+  expect_refused(file, ec::incompatible, "WordPiece");
+  file = small();
+  file["normalizer"] = {{"type", "Replace"},
+                        {"pattern", {{"Regex", "(a+)+b"}}},
+                        {"content", "a"}};
+  expect_refused(file, ec::incompatible, "Replace");
+  file = small();
+  file["decoder"] = {{"type", "Replace"},
+                     {"pattern", {{"Regex", " {2,}"}}},
+                     {"content", "a"}};
+  expect_refused(file, ec::incompatible, "Replace");
   file = small();
   file["decoder"] = {{"type", "CTC"}};
   expect_refused(file, ec::incompatible, "CTC");
+}
+
+json unigram(const std::vector<std::string>& pieces) {
+  auto file = small();
+  json vocab = json::array({json::array({"?", 0.0})});
+  for (const auto& piece : pieces)
+    vocab.push_back(json::array({piece, -1.0}));
+  file["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}};
+  return file;
+}
+
+TEST(hostile_tokenizer, unigram_vocabularies_that_lie_are_refused) {
+  auto file = unigram({"a"});
+  file["model"]["unk_id"] = 2;
+  expect_refused(file, ec::corrupt, "UnkIdNotInVocabulary");
+  file = unigram({"a"});
+  file["model"]["vocab"].push_back(json::array({"b", "c"}));
+  expect_refused(file, ec::corrupt, "");
+  file = unigram({});
+  file["model"]["vocab"] = json::array();
+  expect_refused(file, ec::corrupt, "");
+  // A tree of such pieces would be dropped by a recursion as deep.
+  expect_refused(unigram({std::string(1 << 20, 'a')}), ec::exhausted,
+                 "1048576");
+  std::vector<std::string> many;
+  for (int i = 0; i < 20'000; ++i)
+    many.push_back(std::string(500, 'a') + std::to_string(i));
+  expect_refused(unigram(many), ec::exhausted, "model.vocab");
+}
+
+TEST(hostile_tokenizer, a_text_that_no_piece_spells_needs_an_unknown_one) {
+  auto file = unigram({"a", "b", " "});
+  file["model"]["unk_id"] = nullptr;
+  const auto loaded = load(file.dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(*(*loaded)->encode("ab", false), (std::vector<token_id>{1, 2}));
+  const auto encoded = (*loaded)->encode("z", false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::corrupt) << encoded.error().message;
+}
+
+TEST(hostile_tokenizer, pieces_within_pieces_are_not_looked_up_without_end) {
+  std::vector<std::string> nested;
+  for (std::size_t size = 1; size <= 1000; ++size)
+    nested.emplace_back(size, 'a');
+  const auto loaded = load(unigram(nested).dump());
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto encoded = (*loaded)->encode(std::string(131'000, 'a'), false);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, ec::exhausted) << encoded.error().message;
+  EXPECT_TRUE((*loaded)->encode(std::string(500, 'a'), false));
+}
+
+TEST(hostile_tokenizer, character_maps_that_lie_are_refused) {
+  const auto mapped = [](const std::string& base64) {
+    auto file = small();
+    file["normalizer"] = {{"type", "Precompiled"},
+                          {"precompiled_charsmap", base64}};
+    return file;
+  };
+  expect_refused(mapped(""), ec::corrupt, "precompiled_charsmap");
+  expect_refused(mapped("%%"), ec::corrupt, "base64");
+  expect_refused(mapped("////fw=="), ec::corrupt, "a tree of");  // 2 GiB
+  expect_refused(mapped("AAAAAA=="), ec::corrupt, "a tree of 0");
+  // A tree of one node, whose offset points far beyond it.
+  expect_refused(mapped("BAAAAP///38="), ec::corrupt, "gave up");
 }
 
 TEST(hostile_tokenizer, a_bad_pattern_is_an_error) {

@@ -2,8 +2,10 @@
 
 #include <filesystem>
 
+#include "config/model_path.hpp"
 #include "config/terminal.hpp"
 #include "tools/demo_run.hpp"
+#include "tools/demo_story.hpp"
 #include "tools/session.hpp"
 
 namespace t2 {
@@ -50,20 +52,28 @@ result<exit_code> demo(session& here) {
   const auto folder =
       working_folder::make(here.arguments().get<std::string>("folder"));
   if (!folder) return folder.error();
-  loaded_options options = here.options();
   const std::filesystem::path assets =
       here.arguments().get<std::string>("assets");
-  options.values.model.path = (assets / "t2-mini").string();
+  const auto questions = static_cast<std::size_t>(
+      here.arguments().get<std::int64_t>("questions"));
+  const bool small = here.arguments().get<std::string>("on") == "miniature";
+  const auto story = small ? miniature_story(assets, questions)
+                           : smollm2_story(assets, questions);
+  if (!story) return story.error();
+  loaded_options options = here.options();
+  options.values.model.path = model_path_of(story->model, here.env());
   // As the experts were grown.
   options.values.model.dtype = "float32";
   options.values.model.svd_cache = (folder->path() / "svd").string();
   options.values.store.path = (folder->path() / "store.db").string();
   options.values.server.socket = (folder->path() / "t2.sock").string();
+  if (!small && !std::filesystem::exists(options.values.model.path))
+    return error{ec::not_found, "demo: the model smollm2 is not there; t2 model "
+                                "add smollm2 fetches it, and --on miniature "
+                                "needs none"};
   const auto told =
       run_demo({.options = options,
-                .experts = assets / "experts",
-                .questions = static_cast<std::size_t>(
-                    here.arguments().get<std::int64_t>("questions")),
+                .story = *story,
                 .queries = static_cast<std::size_t>(
                     here.arguments().get<std::int64_t>("queries"))},
                here.signals(), [&](const std::string& line) {
@@ -78,8 +88,14 @@ result<exit_code> demo(session& here) {
 
 std::vector<command_entry> demo_commands() {
   return {{{.name = "demo",
-            .summary = "Watch a small model adapt to a task it was not grown on",
-            .options = {{.name = "assets",
+            .summary = "Watch a model adapt to a task that no expert was grown on",
+            .options = {{.name = "on",
+                         .value = std::string{"smollm2"},
+                         .help = "SmolLM2-135M-Instruct (t2 model add smollm2), "
+                                 "or the model of 1.4 million parameters that "
+                                 "ships with t2",
+                         .choices = {"smollm2", "miniature"}},
+                        {.name = "assets",
                          .kind = option_kind::path,
                          .value = std::string{T2_ASSETS_FOLDER},
                          .help = "the model and the experts that ship with t2",

@@ -2,14 +2,16 @@
 
 #include <filesystem>
 
+#include "config/model_path.hpp"
 #include "model/memory_plan.hpp"
 
 namespace t2 {
 
 result<shown_model> find_model(session& here) {
   const auto& given = here.arguments().positionals();
-  const std::string name =
-      given.empty() ? here.options().values.model.path : given[0];
+  const std::string name = given.empty()
+                               ? here.options().values.model.path
+                               : model_path_of(given[0], here.env());
   if (name.empty()) {
     return error{ec::invalid_argument,
                  "MODEL: expected a folder, a GGUF file or the name of a shape, "

@@ -11,6 +11,7 @@
 #include "model/model_config.hpp"
 #include "tools/commands/find_model.hpp"
 #include "tools/commands/model_plans.hpp"
+#include "tools/commands/model_shelf.hpp"
 #include "tools/session.hpp"
 
 namespace t2 {
@@ -197,7 +198,9 @@ std::vector<command_entry> model_commands() {
                            "weights that are adapted, as for t2 expert train"};
   std::string shapes = "a folder, a GGUF file, or a shape:";
   for (const auto shape : preset_shapes()) shapes += " " + std::string(shape);
-  return {{{.name = "model show",
+  return {model_add_command(),
+          model_list_command(),
+          {{.name = "model show",
             .summary = "Show a model, and what memory its plans need",
             .positionals = {{.name = "MODEL",
                              .help = shapes + "; model.path without",

@@ -13,6 +13,7 @@ mod split;
 mod stream;
 mod tokenizer;
 mod train;
+mod vocabulary;
 
 use failure::Outcome;
 use stream::Stream;
@@ -107,9 +108,12 @@ mod ffi {
             messages: &[Message],
             tokens: &[NamedToken],
             add_generation_prompt: bool,
+            defaults: &[u8],
+            variables: &[u8],
             local_seconds: i64,
             fuel: u64,
         ) -> Result<String>;
+        fn check_variables(json: &[u8]) -> Result<()>;
 
         fn pattern_found(pattern: &[u8], text: &[u8]) -> Result<bool>;
     }
@@ -207,6 +211,8 @@ fn render_template(
     messages: &[ffi::Message],
     tokens: &[ffi::NamedToken],
     add_generation_prompt: bool,
+    defaults: &[u8],
+    variables: &[u8],
     local_seconds: i64,
     fuel: u64,
 ) -> Outcome<String> {
@@ -220,8 +226,14 @@ fn render_template(
             messages: &messages,
             tokens: &tokens,
             add_generation_prompt,
+            defaults,
+            variables,
             local_seconds,
             fuel,
         })
     })
+}
+
+fn check_variables(json: &[u8]) -> Outcome<()> {
+    guard::guarded_deep(|| chat::variables::read(json).map(|_| ()))
 }

@@ -3,7 +3,7 @@
 //! of them runs.
 
 use crate::failure::{fail, Code, Outcome};
-use serde::de::IgnoredAny;
+use crate::vocabulary::{self, Model};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ const MAX_PARTS: usize = 64;
 const MAX_PATTERN_BYTES: usize = 8 << 10;
 const MAX_ADDED_BYTES: usize = 4 << 20;
 const MAX_TEMPLATE_IDS: usize = 256;
+const SPACES: &str = " {2,}";
 
 /// The parts of tokenizer.json that need a look before the library builds it.
 #[derive(Deserialize)]
@@ -37,15 +38,6 @@ pub struct Outline {
 struct Added {
     id: u32,
     content: String,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    dropout: Option<f64>,
-    #[serde(rename = "merges")]
-    _merges: IgnoredAny,
 }
 
 /// At most `times * bytes + plus` bytes come out of `bytes` bytes.
@@ -83,24 +75,13 @@ pub struct Checked {
     /// Bytes of all texts to be replaced and of the longest added token: a text
     /// is searched for them place by place.
     pub longest: usize,
+    /// Retries (regex.rs) that the model's search costs for a byte of text,
+    /// beyond what is free.
+    pub search: u64,
 }
 
 pub fn check(outline: &Outline) -> Outcome<Checked> {
-    match outline.model.kind.as_deref() {
-        Some("BPE") | None => {}
-        Some(other) => {
-            return fail(
-                Code::Incompatible,
-                format!("model.type: expected BPE, found {other}"),
-            )
-        }
-    }
-    if outline.model.dropout.unwrap_or(0.0) != 0.0 {
-        return fail(
-            Code::Incompatible,
-            "model.dropout: expected none, else ids would be random",
-        );
-    }
+    let search = vocabulary::check(&outline.model)?;
     let mut bytes = 0;
     let mut longest = 0;
     for added in &outline.added_tokens {
@@ -156,6 +137,7 @@ pub fn check(outline: &Outline) -> Outcome<Checked> {
         encoding: normal.then(split),
         decoding,
         longest,
+        search,
     })
 }
 
@@ -218,7 +200,12 @@ fn normalizer(kind: &str, part: &Value) -> Outcome<Option<Growth>> {
             times: 1,
             plus: text(part, "prepend"),
         },
+        // What SentencePiece's files say of runs of spaces: linear in the text.
+        "Replace" if part["pattern"]["Regex"] == SPACES => {
+            times(text(part, "content").div_ceil(2).max(1))
+        }
         "Replace" => replacement(part)?,
+        "Precompiled" => times(vocabulary::charsmap_growth(part)?),
         _ => return Ok(None),
     }))
 }

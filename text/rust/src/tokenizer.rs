@@ -28,6 +28,7 @@ pub struct Tokenizer {
     decoding: Growth,
     /// Bytes of the longest text that is looked for as it stands.
     longest: usize,
+    search: u64,
     vocab_size: u32,
 }
 
@@ -49,8 +50,11 @@ impl Tokenizer {
             Ok(library) => library,
             Err(error) => return corrupt(error.to_string()),
         };
-        if !matches!(library.get_model(), ModelWrapper::BPE(_)) {
-            return fail(Code::Incompatible, "model: expected BPE");
+        if let ModelWrapper::WordPiece(_) = library.get_model() {
+            return fail(
+                Code::Incompatible,
+                "model: expected BPE, Unigram or WordLevel, found WordPiece",
+            );
         }
         // What the file says of batches is the caller's to decide.
         if let Err(error) = library.with_truncation(None) {
@@ -73,6 +77,7 @@ impl Tokenizer {
             encoding: checked.encoding,
             decoding: checked.decoding,
             longest: checked.longest,
+            search: checked.search,
             vocab_size,
         };
         for id in tokenizer.encode(b"a b", true, regex::fuel_for(3))? {
@@ -126,6 +131,16 @@ impl Tokenizer {
                          text of {} is looked for",
                         text.len(),
                         self.longest
+                    ),
+                );
+            }
+            if !regex::pay(self.search.saturating_mul(bytes)) {
+                return fail(
+                    Code::Exhausted,
+                    format!(
+                        "text: {} bytes in a vocabulary whose pieces begin \
+                         with each other too often",
+                        text.len()
                     ),
                 );
             }

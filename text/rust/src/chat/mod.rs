@@ -22,6 +22,7 @@ mod text;
 mod text_filters;
 mod text_methods;
 mod value;
+pub mod variables;
 
 use crate::failure::{fail, Code, Outcome};
 use machine::Machine;
@@ -39,6 +40,10 @@ pub struct Request<'a> {
     /// Name and content, such as bos_token.
     pub tokens: &'a [(&'a [u8], &'a [u8])],
     pub add_generation_prompt: bool,
+    /// JSON objects or nothing: what is set for the template, the latter's
+    /// members before the former's.
+    pub defaults: &'a [u8],
+    pub variables: &'a [u8],
     /// For strftime_now: seconds since 1970 on the wall clock of the place.
     pub local_seconds: i64,
     pub fuel: u64,
@@ -53,6 +58,8 @@ pub fn check(source: &[u8]) -> Outcome<()> {
 pub fn render(request: &Request) -> Outcome<String> {
     let source = plain_source(request.source)?;
     let tree = parsed(&source)?;
+    let mut variables = variables::read(request.defaults)?;
+    variables.extend(variables::read(request.variables)?);
     let mut machine =
         Machine::new(request.fuel, request.local_seconds, &source);
     let mut messages = Vec::new();
@@ -74,6 +81,10 @@ pub fn render(request: &Request) -> Outcome<String> {
         if let Ok(name) = std::str::from_utf8(name) {
             machine.define(name, content);
         }
+    }
+    for (name, json) in &variables {
+        let value = variables::value_of(&mut machine.meter, json)?;
+        machine.define(name, value);
     }
     machine.run(&tree)
 }
