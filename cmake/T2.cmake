@@ -19,7 +19,7 @@ if(T2_SANITIZE)
     # Half the time to build; traces keep their lines.
     -O1 -g1
     # Instrumented variants look uninitialised to GCC 12; plain builds warn.
-    -Wno-maybe-uninitialized)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(t2_flags INTERFACE -fsanitize=${T2_SANITIZE})
   if(T2_SANITIZE STREQUAL "thread")
     # GCC's thread sanitizer does not follow fences; Asio does without them.

@@ -116,9 +116,9 @@ class telling {
   }
 
   result<void> decompose() {
-    const auto done = api().follow("/v1/svd", {{"targets", "all"}}, [](auto&) {});
+    const auto done = api().follow("/v1/svd", {{"targets", story_.targets}}, [](auto&) {});
     if (!done) return done.error();
-    step("decompose", "every projection is decomposed: W = U diag(s) V^T");
+    step("decompose", "weights are decomposed: W = U diag(s) V^T");
     return {};
   }
 
@@ -139,7 +139,7 @@ class telling {
       files_.push_back(*file);
       names += (names.empty() ? "" : ", ") + one.name;
     }
-    step("import", "experts, grown by reinforcement, are in the store: " + names);
+    step("import", "experts that were grown before are in the store: " + names);
     return {};
   }
 

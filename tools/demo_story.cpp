@@ -90,6 +90,13 @@ result<demo_story> smollm2_story(const fs::path& assets,
                    .about = "whether a customer is pleased with a product",
                    .tries_prompting = true,
                    .answer_tokens = 8};
+  story.targets = "mlp";
+  // Two experts: one population that does not wait for scores is enough, and
+  // is told to all folds at the price of one.
+  story.search = search_options{};
+  story.search->optimiser = "random";
+  story.search->population = 16;
+  story.search->iterations = 1;
   // The film reviews that sentiment was grown on may not be passed on.
   story.experts.push_back(
       {"sentiment", here / "sentiment.safetensors", {}});

@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "adaptation/example.hpp"
+#include "config/options.hpp"
 #include "config/result.hpp"
 
 namespace t2 {
@@ -30,6 +32,8 @@ struct demo_story {
   std::string opening = {};   // what the model is, in a line
   std::string greeting = {};  // asked first of all; empty: nothing is
   std::vector<demo_expert> experts = {};
+  std::string targets = "all";  // what they adapt
+  std::optional<search_options> search = {};  // else the user's
   /// Queries that name no task, and the class that pass 1 should see; may be
   /// none.
   std::vector<std::pair<std::string, std::string>> routed = {};

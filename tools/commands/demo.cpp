@@ -62,6 +62,7 @@ result<exit_code> demo(session& here) {
   if (!story) return story.error();
   loaded_options options = here.options();
   options.values.model.path = model_path_of(story->model, here.env());
+  if (story->search) options.values.search = *story->search;
   // As the experts were grown.
   options.values.model.dtype = "float32";
   options.values.model.svd_cache = (folder->path() / "svd").string();
