@@ -5,9 +5,12 @@ target_include_directories(t2_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(t2_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
   # GCC 12 sees overlaps in its own std::string::operator+ (PR105651).
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+if(T2_PRECOMPILE)
   # The same, once its headers are precompiled.
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
+  target_compile_options(t2_flags INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
+endif()
 if(T2_FUZZ)
   target_compile_options(t2_flags INTERFACE -fsanitize=fuzzer-no-link
     # Clang's view of what GCC lets pass.

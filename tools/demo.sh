@@ -5,7 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh
-cmake --preset release >/dev/null
+# A folder that is there keeps the settings that it has.
+fresh=()
+[ -f build/release/CMakeCache.txt ] || fresh=(-D T2_PRECOMPILE=ON)
+cmake --preset release "${fresh[@]}" >/dev/null
 cmake --build --preset release --target t2 t2d
 if build/release/bin/t2 model add smollm2 >/dev/null; then
   exec build/release/bin/t2 demo "$@"
