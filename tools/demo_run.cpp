@@ -138,6 +138,7 @@ class telling {
       if (auto ok = upload(one.name, *file); !ok) return ok;
       files_.push_back(*file);
       names += (names.empty() ? "" : ", ") + one.name;
+      if (!one.grown_on.empty()) names += " (" + one.grown_on + ")";
     }
     step("import", "experts that were grown before are in the store: " + names);
     return {};
@@ -226,7 +227,7 @@ class telling {
           !ok)
         return ok;
     }
-    step("experts", "each expert has brought out what the base half knew");
+    step("experts", "an expert brings out what the base half knew");
     return {};
   }
 
@@ -269,9 +270,9 @@ class telling {
                         {"examples", examples}});
       if (!added) return added.error();
     }
-    step("task", format("a task of a kind that no expert was grown on, by %zu "
-                        "examples:",
-                        story_.shots.size()));
+    step("task", format("a task that no expert was grown on, by %zu examples: ",
+                        story_.shots.size()) +
+                     story_.about);
     tell_("             " + one_line(words_of(story_.shots[0])) + " -> " +
           one_line(story_.shots[0].answer));
     return {};

@@ -62,8 +62,9 @@ result<demo_story> miniature_story(const fs::path& assets,
     auto unseen = questions_of(f, questions);
     if (!unseen) return unseen.error();
     const std::string name(to_string(f));
-    story.experts.push_back({name, assets / "experts" / (name + ".safetensors"),
-                             *std::move(unseen)});
+    story.experts.push_back({.name = name,
+                             .file = assets / "experts" / (name + ".safetensors"),
+                             .unseen = *std::move(unseen)});
   }
   for (const auto& query :
        demo::labelled_queries(demo::portion::test, routed_queries))
@@ -97,13 +98,16 @@ result<demo_story> smollm2_story(const fs::path& assets,
   story.search->optimiser = "random";
   story.search->population = 16;
   story.search->iterations = 1;
-  // The film reviews that sentiment was grown on may not be passed on.
-  story.experts.push_back(
-      {"sentiment", here / "sentiment.safetensors", {}});
+  // The film reviews may not be passed on.
+  story.experts.push_back({.name = "sentiment",
+                           .grown_on = "reviews of films",
+                           .file = here / "sentiment.safetensors"});
   auto unseen = questions_of(here / "departments.jsonl", 0, questions);
   if (!unseen) return unseen.error();
-  story.experts.push_back(
-      {"departments", here / "departments.safetensors", *std::move(unseen)});
+  story.experts.push_back({.name = "departments",
+                           .grown_on = "queries to an assistant",
+                           .file = here / "departments.safetensors",
+                           .unseen = *std::move(unseen)});
   auto examples = questions_of(here / "reviews.jsonl", 0, shots);
   if (!examples) return examples.error();
   story.shots = std::move(examples->asked);

@@ -22,8 +22,9 @@ struct demo_questions {
 
 struct demo_expert {
   std::string name;
+  std::string grown_on = {};  // where the name does not say it
   std::filesystem::path file;
-  demo_questions unseen;  // of its kind, none of which it was grown on; or none
+  demo_questions unseen = {};  // of its kind, none of which it was grown on; or none
 };
 
 /// What `t2 demo` tells of one model.
