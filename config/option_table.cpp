@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "config/host_port.hpp"
 #include "config/logging.hpp"
@@ -53,6 +54,11 @@ bool fits_a_socket_address(std::string_view path) {
   return path.size() < 108;
 }
 
+bool is_json_object(std::string_view text) {
+  return text.empty() ||
+         nlohmann::json::parse(text, nullptr, false).is_object();
+}
+
 bool is_listen_address(std::string_view text) {
   return text.empty() || parse_host_port(text);
 }
@@ -93,7 +99,9 @@ std::vector<runtime_option> build() {
               {.name = "model.chat_template_kwargs",
                .help = "what the chat template is told with every prompt, such "
                        "as {\"enable_thinking\": false}",
-               .unit = "JSON"}),
+               .unit = "JSON",
+               .accepts = is_json_object,
+               .expects = "a JSON object"}),
 
       declare(&o::engine, &engine_settings::threads,
               {.name = "engine.threads",

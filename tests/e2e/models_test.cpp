@@ -76,10 +76,17 @@ TEST_F(models, templates_are_told_what_the_configuration_and_a_request_say) {
             plain);
   const auto refused =
       t2({"ask", "hi", "--model-path", model.string(),
-          "--model-chat-template-kwargs", R"({"messages": 1})"});
+          "--model-chat-template-kwargs", "[1]"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("chat_template_kwargs"), std::string::npos)
+  EXPECT_NE(refused.err.find("expected a JSON object"), std::string::npos)
       << refused.err;
+  // A name that the template is told anyway: the model does not load.
+  const auto taken =
+      t2({"ask", "hi", "--model-path", model.string(),
+          "--model-chat-template-kwargs", R"({"messages": 1})"});
+  EXPECT_NE(taken.code, 0);
+  EXPECT_NE(taken.err.find("chat_template_kwargs"), std::string::npos)
+      << taken.err;
 }
 
 }  // namespace
