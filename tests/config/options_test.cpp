@@ -59,6 +59,7 @@ TEST(options, follow_the_xdg_folders) {
 std::string another_value(const option& option) {
   if (option.name == "model.device") return "cuda:1";
   if (option.name == "server.listen") return "[::1]:8080";
+  if (option.name == "model.chat_template_kwargs") return "{}";
   switch (option.kind) {
     case option_kind::boolean:
       return option.value == option_value{true} ? "false" : "true";
