@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "actors/kept_promise.hpp"
+#include "actors/memory_return.hpp"
 #include "actors/protocol.hpp"
 #include "actors/search_run.hpp"
 #include "actors/task_dispatcher.hpp"
@@ -41,6 +42,7 @@ class adaptation_search_state {
   void end(result<store_adaptation> outcome);
   auto failing(const char* whom);
 
+  memory_return behind_all_;
   pointer self_;
   search_assignment assignment_;
   std::shared_ptr<search_run> run_;

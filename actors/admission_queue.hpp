@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/result.hpp"
-#include "model/flow_id.hpp"
+#include "engine/flow_id.hpp"
 
 namespace t2 {
 

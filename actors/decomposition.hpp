@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/language_model.hpp"
 
 namespace t2 {

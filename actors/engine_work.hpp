@@ -12,7 +12,7 @@
 #include "actors/messages.hpp"
 #include "actors/text_pool.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

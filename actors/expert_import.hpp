@@ -4,7 +4,7 @@
 #include <string>
 
 #include "actors/messages.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

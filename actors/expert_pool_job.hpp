@@ -7,7 +7,7 @@
 #include "actors/decomposition.hpp"
 #include "adaptation/expert_pool.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "store/records.hpp"
 
 namespace t2 {

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "actors/memory_return.hpp"
 #include "actors/protocol.hpp"
 #include "adaptation/expert_training.hpp"
 
@@ -43,6 +44,7 @@ class expert_trainer_state {
   void end(result<store_expert_version> outcome);
   auto failing(const char* whom);
 
+  memory_return behind_all_;
   pointer self_;
   training_assignment assignment_;
   model_card_ref card_;

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

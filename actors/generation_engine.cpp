@@ -13,6 +13,7 @@
 #include "config/first_line.hpp"
 #include "config/logging.hpp"
 #include "model/language_model.hpp"
+#include "model/mapped_files.hpp"
 #include "model/transformer.hpp"
 
 namespace t2 {
@@ -59,6 +60,7 @@ engine_loader make_engine_loader(const model_settings& model,
                        .step_tokens = settings.step_tokens,
                        .max_sequences = settings.max_sequences,
                        .max_context = settings.max_context});
+    give_back_memory();  // of loading and measuring
     return loaded_engine{std::move(*loaded), std::move(runner)};
   };
 }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "actors/client.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "store/records.hpp"
 
 namespace t2 {

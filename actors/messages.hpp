@@ -18,7 +18,7 @@
 #include "adaptation/few_shot_search.hpp"
 #include "adaptation/label_classifier.hpp"
 #include "adaptation/query.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "store/records.hpp"
 
 // What the actors say to each other. They share one process, so messages hold

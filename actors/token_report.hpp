@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "actors/client.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "text/detokenizer.hpp"
 
 namespace t2 {

@@ -15,7 +15,7 @@
 #include "adaptation/training_checkpoint.hpp"
 #include "adaptation/training_objective.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

@@ -14,7 +14,7 @@
 #include "adaptation/prompt_form.hpp"
 #include "adaptation/reward.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

@@ -6,7 +6,7 @@
 
 #include "adaptation/query.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

@@ -8,7 +8,7 @@
 
 #include "adaptation/example.hpp"
 #include "config/result.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/training_batch.hpp"
 #include "text/chat_template.hpp"
 #include "text/tokenizer.hpp"

@@ -10,7 +10,7 @@
 #include "adaptation/leak_guard.hpp"
 #include "adaptation/prompt_form.hpp"
 #include "adaptation/prompting.hpp"
-#include "model/answer.hpp"
+#include "engine/answer.hpp"
 #include "model/language_model.hpp"
 
 namespace t2 {

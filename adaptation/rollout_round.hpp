@@ -14,7 +14,7 @@
 #include "adaptation/reward.hpp"
 #include "config/options.hpp"
 #include "config/result.hpp"
-#include "model/rollout.hpp"
+#include "engine/rollout.hpp"
 
 namespace t2 {
 

@@ -13,8 +13,10 @@
 #include "adaptation/prompting.hpp"
 #include "config/durable_file.hpp"
 #include "demo/corpus.hpp"
+#include "engine/scoring.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/kv_rows.hpp"
 
 namespace {
 
@@ -46,22 +48,23 @@ std::vector<expert_ref> read_experts(const std::filesystem::path& folder,
 at::Tensor log_p(language_model& model, const std::vector<scoring_row>& rows,
                  bool truncate) {
   auto& net = model.network();
-  kv_pool pool{model.config(), net.dtype(), net.device(), std::int64_t{4} << 30};
-  std::vector<std::shared_ptr<kv_sequence>> caches;
+  std::size_t longest = 0;
+  for (const auto& row : rows) longest = std::max(longest, row.tokens.size());
+  kv_rows kv{net, static_cast<std::int64_t>(longest), std::ssize(rows)};
   packed_step step;
   step.may_truncate = truncate;
   for (const auto& row : rows) {
     const auto begin = static_cast<std::int64_t>(step.tokens.size());
     const auto count = static_cast<std::int64_t>(row.tokens.size()) - 1;
-    caches.push_back(pool.allocate(count));
     step.tokens.insert(step.tokens.end(), row.tokens.begin(),
                        row.tokens.end() - 1);
-    step.spans.push_back({begin, begin + count, 0, caches.back().get()});
+    step.spans.push_back(
+        kv.span(begin, begin + count, 0, std::ssize(step.spans)));
     step.deltas.push_back(row.delta);
     for (auto t = static_cast<std::int64_t>(row.answer_begin) - 1; t < count; ++t)
       step.logit_rows.push_back(begin + t);
   }
-  return at::log_softmax(net.logits(need(net.forward(step))).to(at::kDouble), -1);
+  return at::log_softmax(net.logits(need(net.forward(step, kv.store()))).to(at::kDouble), -1);
 }
 
 double divergence(const at::Tensor& p, const at::Tensor& q) {

@@ -144,12 +144,13 @@ class Check:
         # Every symbol must be there, not only those that a test comes to.
         for program in sorted(self.bin.iterdir()):
             flag = {"t2_test_model": "--gtest_list_tests",
+                    "t2_test_engine": "--gtest_list_tests",
                     "random_model": "--help"}.get(program.name, "--benchmark_list_tests")
             found = []
             if self.run([program, flag], dict(LD_BIND_NOW="1"), found.append) not in (0, 2):
                 part["failed"].append(f"{program.name} does not start: {(found or [''])[-1]}")
 
-    def suite(self, filter, part, found, share=0.5):
+    def suite(self, filter, part, found, share=0.5, program="t2_test_model"):
         running, said = None, []
 
         def on_line(line):
@@ -166,7 +167,7 @@ class Check:
                     part["failed"].append(running + ": " + " | ".join(said[:6]))
                 running = None
         try:
-            status = self.run([self.bin / "t2_test_model", f"--gtest_filter={filter}",
+            status = self.run([self.bin / program, f"--gtest_filter={filter}",
                                f"--gtest_output=json:{self.work}/report.json"],
                               dict(OMP_WAIT_POLICY="passive"), on_line,
                               limit=(self.until - time.time()) * share)
@@ -186,7 +187,8 @@ class Check:
         for name, filter in SUITES.items():
             found = results[name] = {}
             try:
-                self.suite(filter, part, found)
+                self.suite(filter, part, found, program="t2_test_engine"
+                           if name == "engine" else "t2_test_model")
             finally:
                 self.write("tests.json", results)
             if not found:

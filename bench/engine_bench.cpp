@@ -7,10 +7,11 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/bench_model.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/language_model.hpp"
 #include "model/sampling.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/kv_rows.hpp"
 
 namespace {
 
@@ -33,38 +34,34 @@ class decode_step {
  public:
   decode_step(std::int64_t rows, const std::vector<delta_ref>& deltas,
               bool truncate = false)
-      : pool_(model()->config(), model()->dtype(), model()->device(),
-              std::int64_t{8} << 30) {
+      : kv_(model()->network(), 129, rows) {
     packed_step prompt;
     for (std::int64_t r = 0; r < rows; ++r) {
-      caches_.push_back(pool_.allocate(129));
-      auto* kv = caches_.back().get();
       const auto& delta =
           deltas[static_cast<std::size_t>(r) * deltas.size() /
                  static_cast<std::size_t>(rows)];
-      prompt.spans.push_back({64 * r, 64 * r + 64, 0, kv});
+      prompt.spans.push_back(kv_.span(64 * r, 64 * r + 64, 0, r));
       prompt.deltas.push_back(delta);
       for (int t = 0; t < 64; ++t)
         prompt.tokens.push_back(static_cast<token_id>((31 * r + 7 * t) % 500));
       prompt.logit_rows.push_back(64 * r + 63);
       step_.tokens.push_back(5);
-      step_.spans.push_back({r, r + 1, 64, kv});
+      step_.spans.push_back(kv_.span(r, r + 1, 64, r));
       step_.deltas.push_back(delta);
       step_.logit_rows.push_back(r);
     }
-    (void)*model()->network().forward(prompt);
+    (void)*model()->network().forward(prompt, kv_.store());
     step_.may_truncate = truncate;
   }
 
   void run(std::int64_t position) {
     for (auto& span : step_.spans) span.position = 64 + position % 64;
-    const auto hidden = *model()->network().forward(step_);
+    const auto hidden = *model()->network().forward(step_, kv_.store());
     benchmark::DoNotOptimize(model()->network().logits(hidden));
   }
 
  private:
-  kv_pool pool_;
-  std::vector<std::shared_ptr<kv_sequence>> caches_;
+  kv_rows kv_;
   packed_step step_;
 };
 
@@ -153,17 +150,15 @@ BENCHMARK(decode_truncated)
 
 void prefill(benchmark::State& state) {
   if (skipped(state)) return;
-  kv_pool pool{model()->config(), model()->dtype(), model()->device(),
-               std::int64_t{4} << 30};
-  const auto kv = pool.allocate(state.range(0));
+  kv_rows kv{model()->network(), state.range(0)};
   packed_step step;
   for (std::int64_t t = 0; t < state.range(0); ++t)
     step.tokens.push_back(static_cast<token_id>((7 * t) % 500));
-  step.spans = {{0, state.range(0), 0, kv.get()}};
+  step.spans = {kv.span(0, state.range(0))};
   step.deltas = {nullptr};
   step.logit_rows = {state.range(0) - 1};
   for (auto _ : state) {
-    benchmark::DoNotOptimize(*model()->network().forward(step));
+    benchmark::DoNotOptimize(*model()->network().forward(step, kv.store()));
     bench::wait();
   }
   count_rows(state, state.range(0));

@@ -9,16 +9,16 @@
 namespace t2 {
 namespace {
 
-linear_weight packed(const std::vector<at::Tensor>& parts_mn,
+linear_weight packed(const std::vector<weight_reader>& parts_mn,
                      c10::ScalarType dtype, c10::Device device) {
   std::vector<at::Tensor> ready;
-  for (const auto& part : parts_mn) ready.push_back(part.to(device).to(dtype));
+  for (const auto& read : parts_mn) ready.push_back(read().to(device).to(dtype));
   return linear_weight{ready.size() == 1 ? ready.front() : at::cat(ready, 0)};
 }
 
 class dense_base : public base_weight {
  public:
-  dense_base(std::vector<at::Tensor> parts_mn, c10::ScalarType dtype,
+  dense_base(std::vector<weight_reader> parts_mn, c10::ScalarType dtype,
              c10::Device device)
       : parts_mn_(std::move(parts_mn)),
         device_(device),
@@ -28,12 +28,12 @@ class dense_base : public base_weight {
     return packed_.apply(x_tn);
   }
   at::Tensor decode(std::size_t part) const override {
-    return parts_mn_[part].to(device_);
+    return parts_mn_[part]().to(device_);
   }
   std::int64_t bytes() const override { return packed_.bytes(); }
 
  private:
-  std::vector<at::Tensor> parts_mn_;
+  std::vector<weight_reader> parts_mn_;
   c10::Device device_;
   linear_weight packed_;
 };
@@ -41,7 +41,7 @@ class dense_base : public base_weight {
 }  // namespace
 
 std::shared_ptr<const base_weight> make_dense_base(
-    std::vector<at::Tensor> parts_mn, c10::ScalarType dtype,
+    std::vector<weight_reader> parts_mn, c10::ScalarType dtype,
     c10::Device device) {
   return std::make_shared<dense_base>(std::move(parts_mn), dtype, device);
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -28,11 +29,13 @@ class base_weight {
   virtual std::int64_t bytes() const = 0;
 };
 
+/// A matrix as stored, read from its file at every call.
+using weight_reader = std::function<at::Tensor()>;
+
 /// The matrices in the compute type on the device, packed for products
-/// (linear_weight). decode() reads the given tensors, which may be views of a
-/// mapped file.
+/// (linear_weight): the one copy that is kept. decode() reads again.
 std::shared_ptr<const base_weight> make_dense_base(
-    std::vector<at::Tensor> parts_mn, c10::ScalarType dtype,
+    std::vector<weight_reader> parts_mn, c10::ScalarType dtype,
     c10::Device device);
 
 }  // namespace t2

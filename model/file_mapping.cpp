@@ -50,6 +50,11 @@ result<std::shared_ptr<const file_mapping>> file_mapping::open(
                        path.string(), file_state::of(status)}};
 }
 
+void file_mapping::forget_pages() const {
+  // Private and never written: they are read again from the file.
+  if (data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 file_mapping::~file_mapping() {
   mapping_table::remove(*this);
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);

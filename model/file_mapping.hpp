@@ -28,6 +28,9 @@ class file_mapping {
   ~file_mapping();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// The pages that were read are the process's no longer, until they are read
+  /// again.
+  void forget_pages() const;
   /// The path that it was opened by.
   const char* name() const { return name_.c_str(); }
   /// The file's state when it was mapped.

@@ -23,14 +23,16 @@ class reference_backend : public backend {
   void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
                   const at::Tensor& shift_r,
                   std::span<const std::int32_t> row) const override;
-  void rotate_and_store(at::Tensor& qkv_tn,
-                        std::span<const attention_span> spans,
+  std::unique_ptr<kv_store> make_store(const model_config& config,
+                                       at::ScalarType dtype, c10::Device device,
+                                       std::int64_t pages) const override;
+  void rotate_and_store(at::Tensor& qkv_tn, const step_pages& pages,
                         const rotary_table& rotary, std::int64_t layer,
                         std::int64_t heads,
                         std::int64_t kv_heads) const override;
-  at::Tensor attend(const at::Tensor& qkv_tn,
-                    std::span<const attention_span> spans, std::int64_t layer,
-                    std::int64_t heads, std::int64_t kv_heads,
+  at::Tensor attend(const at::Tensor& qkv_tn, const step_pages& pages,
+                    std::int64_t layer, std::int64_t heads,
+                    std::int64_t kv_heads,
                     const attention_rule& rule) const override;
 };
 
@@ -48,14 +50,16 @@ class cpu_backend : public reference_backend {
   void scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
                   const at::Tensor& shift_r,
                   std::span<const std::int32_t> row) const override;
-  void rotate_and_store(at::Tensor& qkv_tn,
-                        std::span<const attention_span> spans,
+  std::unique_ptr<kv_store> make_store(const model_config& config,
+                                       at::ScalarType dtype, c10::Device device,
+                                       std::int64_t pages) const override;
+  void rotate_and_store(at::Tensor& qkv_tn, const step_pages& pages,
                         const rotary_table& rotary, std::int64_t layer,
                         std::int64_t heads,
                         std::int64_t kv_heads) const override;
-  at::Tensor attend(const at::Tensor& qkv_tn,
-                    std::span<const attention_span> spans, std::int64_t layer,
-                    std::int64_t heads, std::int64_t kv_heads,
+  at::Tensor attend(const at::Tensor& qkv_tn, const step_pages& pages,
+                    std::int64_t layer, std::int64_t heads,
+                    std::int64_t kv_heads,
                     const attention_rule& rule) const override;
 };
 

@@ -4,10 +4,12 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
-#include "model/kv_cache.hpp"
+#include "model/kv_store.hpp"
 #include "model/model_config.hpp"
 
 /// What runs between the linear maps of a step.
@@ -30,12 +32,29 @@ struct rotary_table {
   at::Tensor cos_pd, sin_pd;
 };
 
-/// Tokens [begin, end) of a step are consecutive tokens of one sequence, which
-/// has room for them; the first has position `position`.
+/// Tokens [begin, end) of a step are consecutive tokens of one sequence; the first
+/// has position `position`. `pages` are the sequence's from its first position on,
+/// at least up to the span's last.
 struct attention_span {
   std::int64_t begin = 0, end = 0;
   std::int64_t position = 0;
-  kv_sequence* sequence = nullptr;
+  std::vector<page_id> pages = {};
+};
+
+/// The first `tokens` slots of page `from` are copied into page `to`: a sequence
+/// goes on from the middle of another's page.
+struct page_fork {
+  page_id from = 0, to = 0;
+  std::int32_t tokens = 0;
+};
+
+/// Where a step reads and writes keys and values. A span may read pages that
+/// another span of the step writes: each layer writes before it reads. Forks are
+/// copied in between, in their order, and may copy what this step writes.
+struct step_pages {
+  kv_store& store;
+  std::span<const attention_span> spans;
+  std::span<const page_fork> forks = {};
 };
 
 /// These operations on one kind of device. All tensors of a call are on the
@@ -79,18 +98,24 @@ class backend {
                           const at::Tensor& shift_r,
                           std::span<const std::int32_t> row) const = 0;
 
-  /// Rotates queries (in place) and keys of qkv_tn = [q | k | v] and stores
-  /// keys and values of layer `layer` in the spans' caches.
-  virtual void rotate_and_store(at::Tensor& qkv_tn,
-                                std::span<const attention_span> spans,
+  /// Room for so many pages of a model of this shape, in the layout that the
+  /// operations below know. Memory is taken as pages are first written, where the
+  /// system does that.
+  virtual std::unique_ptr<kv_store> make_store(const model_config& config,
+                                               at::ScalarType dtype,
+                                               c10::Device device,
+                                               std::int64_t pages) const = 0;
+
+  /// Rotates queries (in place) and keys of qkv_tn = [q | k | v], stores keys and
+  /// values of layer `layer` in the spans' pages, then copies the forks.
+  virtual void rotate_and_store(at::Tensor& qkv_tn, const step_pages& pages,
                                 const rotary_table& rotary, std::int64_t layer,
                                 std::int64_t heads,
                                 std::int64_t kv_heads) const = 0;
 
   /// Causal attention of every span over its sequence up to its own position.
   /// Returns [T, Q] of qkv's type.
-  virtual at::Tensor attend(const at::Tensor& qkv_tn,
-                            std::span<const attention_span> spans,
+  virtual at::Tensor attend(const at::Tensor& qkv_tn, const step_pages& pages,
                             std::int64_t layer, std::int64_t heads,
                             std::int64_t kv_heads,
                             const attention_rule& rule) const = 0;

@@ -152,7 +152,7 @@ template <class T>
 T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
                             int64_t half, T* keys, T* values, int64_t heads,
                             int64_t kv_heads, int64_t dim, int64_t slot) {
-  constexpr auto key_stride = kv_page::tokens;
+  constexpr auto key_stride = kv_store::page_tokens;
   for (int64_t h = 0; h < heads; ++h) {
     T* x = qkv + h * dim;
     for (int64_t i = 0; i < half; ++i) {
@@ -171,7 +171,7 @@ T2_INLINE void rotate_token(T* qkv, const float* cos, const float* sin,
     }
     for (int64_t i = 2 * half; i < dim; ++i) column[i * key_stride] = k[i];
     const T* v = qkv + (heads + kv_heads + h) * dim;
-    std::copy_n(v, dim, values + (h * kv_page::tokens + slot) * dim);
+    std::copy_n(v, dim, values + (h * kv_store::page_tokens + slot) * dim);
   }
 }
 
@@ -192,7 +192,7 @@ T2_INLINE void score_block(const float* const (&q)[Q], const T* keys,
   V acc[Q];
   for (int i = 0; i < Q; ++i) acc[i] = simd::splat<V>(0);
   for (int64_t d = 0; d < dim; ++d) {
-    const V k = simd::load<V>(keys + d * kv_page::tokens);
+    const V k = simd::load<V>(keys + d * kv_store::page_tokens);
     for (int i = 0; i < Q; ++i) acc[i] += k * q[i][d];
   }
   for (int i = 0; i < Q; ++i) simd::store(out[i], acc[i]);
@@ -351,6 +351,42 @@ void in_place(at::Tensor& x, F&& f) {
   if (!rows.is_same(x)) x.copy_(rows);
 }
 
+/// Keys are stored transposed, so that the scores of neighbouring keys are
+/// neighbours in memory: a page is keys [layers, K heads, D, page tokens], and
+/// behind them values [layers, K heads, page tokens, D]: a vector of keys may be
+/// read past its row.
+struct transposed_store : kv_store {
+  at::Tensor all;
+  int64_t layers = 0;
+  int64_t layer_size = 0;  // entries of the keys of a layer in a page
+
+  template <class T>
+  T* keys(page_id page, int64_t layer) const {
+    return static_cast<T*>(all.data_ptr()) +
+           (2 * int64_t{page} * layers + layer) * layer_size;
+  }
+  template <class T>
+  T* values(page_id page, int64_t layer) const {
+    return keys<T>(page, layer) + layers * layer_size;
+  }
+};
+
+template <class T>
+void copy_slots(const transposed_store& store, const page_fork& fork,
+                int64_t layer, int64_t kv_heads, int64_t dim) {
+  const auto* keys = store.keys<T>(fork.from, layer);
+  auto* to = store.keys<T>(fork.to, layer);
+  for (int64_t row = 0; row < kv_heads * dim; ++row)
+    std::copy_n(keys + row * kv_store::page_tokens, fork.tokens,
+                to + row * kv_store::page_tokens);
+  const auto* values = store.values<T>(fork.from, layer);
+  to = store.values<T>(fork.to, layer);
+  for (int64_t h = 0; h < kv_heads; ++h) {
+    const auto at = h * kv_store::page_tokens * dim;
+    std::copy_n(values + at, fork.tokens * dim, to + at);
+  }
+}
+
 }  // namespace
 
 at::Tensor cpu_backend::add_rms_norm(at::Tensor& residual_th,
@@ -436,10 +472,24 @@ void cpu_backend::scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
   });
 }
 
-void cpu_backend::rotate_and_store(at::Tensor& qkv_tn,
-                                   std::span<const attention_span> spans,
+std::unique_ptr<kv_store> cpu_backend::make_store(const model_config& config,
+                                                  at::ScalarType dtype,
+                                                  c10::Device device,
+                                                  std::int64_t pages) const {
+  auto store = std::make_unique<transposed_store>();
+  store->layers = config.layers;
+  store->layer_size =
+      config.kv_heads * config.head_dim * kv_store::page_tokens;
+  store->all = at::empty({pages * 2 * store->layers * store->layer_size},
+                         at::TensorOptions().dtype(dtype).device(device));
+  return store;
+}
+
+void cpu_backend::rotate_and_store(at::Tensor& qkv_tn, const step_pages& pages,
                                    const rotary_table& rotary, int64_t layer,
                                    int64_t heads, int64_t kv_heads) const {
+  const auto& store = static_cast<const transposed_store&>(pages.store);
+  const auto spans = pages.spans;
   const auto width = qkv_tn.size(1);
   const auto dim = width / (heads + 2 * kv_heads);
   const bool rotates = rotary.cos_pd.defined();
@@ -456,16 +506,18 @@ void cpu_backend::rotate_and_store(at::Tensor& qkv_tn,
             const auto& span = spans[static_cast<std::size_t>(s)];
             for (auto t = span.begin; t < span.end; ++t) {
               const auto position = span.position + (t - span.begin);
-              const auto& at = span.sequence->own(position);
-              const auto offset = layer * kv_heads * dim * kv_page::tokens;
+              const auto page = span.pages[static_cast<std::size_t>(
+                  position / kv_store::page_tokens)];
               rotate_token(rows + t * width, cos + position * half,
                            sin + position * half, half,
-                           static_cast<T*>(at.page->keys) + offset,
-                           static_cast<T*>(at.page->values) + offset, heads,
-                           kv_heads, dim, position - at.first);
+                           store.keys<T>(page, layer),
+                           store.values<T>(page, layer), heads, kv_heads, dim,
+                           position % kv_store::page_tokens);
             }
           }
         });
+    for (const auto& fork : pages.forks)
+      copy_slots<T>(store, fork, layer, kv_heads, dim);
   };
   in_place(qkv_tn, [&](at::Tensor& rows) {
     for_type(rows,
@@ -474,9 +526,11 @@ void cpu_backend::rotate_and_store(at::Tensor& qkv_tn,
 }
 
 at::Tensor cpu_backend::attend(const at::Tensor& qkv_tn,
-                               std::span<const attention_span> spans,
-                               int64_t layer, int64_t heads, int64_t kv_heads,
+                               const step_pages& pages, int64_t layer,
+                               int64_t heads, int64_t kv_heads,
                                const attention_rule& rule) const {
+  const auto& store = static_cast<const transposed_store&>(pages.store);
+  const auto spans = pages.spans;
   const auto in = qkv_tn.contiguous();
   const auto width = in.size(1);
   const auto dim = width / (heads + 2 * kv_heads);
@@ -515,14 +569,14 @@ at::Tensor cpu_backend::attend(const at::Tensor& qkv_tn,
                 tasks[static_cast<std::size_t>(i)];
             segments.clear();
             const auto upper = span->position + (span->end - span->begin);
-            const auto offset =
-                (layer * kv_heads + head) * dim * kv_page::tokens;
-            for (const auto& at : span->sequence->segments()) {
-              if (at.first >= upper) break;
+            const auto offset = head * dim * kv_store::page_tokens;
+            for (int64_t p = 0; p < kv_pages(upper); ++p) {
+              const auto page = span->pages[static_cast<std::size_t>(p)];
+              const auto from = p * kv_store::page_tokens;
               segments.push_back(
-                  {static_cast<const T*>(at.page->keys) + offset,
-                   static_cast<const T*>(at.page->values) + offset, at.first,
-                   std::min(at.last, upper)});
+                  {store.keys<const T>(page, layer) + offset,
+                   store.values<const T>(page, layer) + offset, from,
+                   std::min(from + kv_store::page_tokens, upper)});
             }
             simd::run<attend_task>(attend_task_arguments<T>{
                 .q = rows + begin * width + head * group * dim,

@@ -26,19 +26,10 @@ at::Tensor rotate(const at::Tensor& x_thd, const at::Tensor& cos_td,
   return at::cat({turned, x_thd.narrow(2, dims, x_thd.size(2) - dims)}, 2);
 }
 
-/// Keys [K heads, D, n] and values [K heads, n, D] of positions [0, n).
-std::pair<at::Tensor, at::Tensor> gather(const kv_sequence& kv, int64_t layer,
-                                         int64_t end) {
-  std::vector<at::Tensor> keys, values;
-  for (const auto& at : kv.segments()) {
-    if (at.first >= end) break;
-    const auto length = std::min(at.last, end) - at.first;
-    keys.push_back(at.page->keys_lkdp.select(0, layer).narrow(2, 0, length));
-    values.push_back(
-        at.page->values_lkpd.select(0, layer).narrow(1, 0, length));
-  }
-  return {at::cat(keys, 2), at::cat(values, 1)};
-}
+/// Keys and values as [pages, layers, K heads, page tokens, D].
+struct plain_store : kv_store {
+  at::Tensor keys, values;
+};
 
 struct attention_shape {
   int64_t layer, heads, kv_heads, dim;
@@ -55,21 +46,41 @@ at::Tensor on(c10::Device device, const std::vector<int64_t>& values) {
 
 constexpr auto minus_infinity = -std::numeric_limits<float>::infinity();
 
+/// Of each sequence's pages (ids: [S, P], every row as long) keys or values of one
+/// layer, float32 [S, K heads, P · page tokens, D].
+at::Tensor gather(const at::Tensor& of, const at::Tensor& ids_sp,
+                  int64_t layer) {
+  const auto picked = of.select(1, layer).index_select(0, ids_sp.reshape({-1}));
+  const auto heads = picked.size(1), dim = picked.size(3);
+  return picked.view({ids_sp.size(0), ids_sp.size(1), heads, -1, dim})
+      .transpose(1, 2)
+      .reshape({ids_sp.size(0), heads, -1, dim})
+      .to(at::kFloat);
+}
+
 /// Rows of a span beside each other.
-void attend_span(const at::Tensor& qkv_tn, const attention_span& span,
-                 const attention_shape& s, at::Tensor& out_tq) {
+void attend_span(const at::Tensor& qkv_tn, const plain_store& store,
+                 const attention_span& span, const attention_shape& s,
+                 at::Tensor& out_tq) {
   const auto count = span.end - span.begin;
   const auto end = span.position + count;
-  auto [keys, values] = gather(*span.sequence, s.layer, end);
+  const auto ids = on(qkv_tn.device(),
+                      {span.pages.begin(), span.pages.begin() + kv_pages(end)})
+                       .unsqueeze(0);
   const auto group = s.heads / s.kv_heads;
-  keys = keys.repeat_interleave(group, 0).to(at::kFloat);
-  values = values.repeat_interleave(group, 0).to(at::kFloat);
+  const auto of = [&](const at::Tensor& stored) {
+    return gather(stored, ids, s.layer)[0]
+        .narrow(1, 0, end)
+        .repeat_interleave(group, 0);
+  };
   const auto q = qkv_tn.narrow(0, span.begin, count)
                      .narrow(1, 0, s.heads * s.dim)
                      .view({count, s.heads, s.dim})
                      .transpose(0, 1)
                      .to(at::kFloat);
-  auto scores = capped(at::matmul(q, keys) * s.rule.scale, s.rule.cap);
+  auto scores =
+      capped(at::matmul(q, of(store.keys).transpose(1, 2)) * s.rule.scale,
+             s.rule.cap);
   const auto options = at::TensorOptions().dtype(at::kLong).device(q.device());
   const auto row = at::arange(span.position, end, options).unsqueeze(1);
   const auto column = at::arange(end, options).unsqueeze(0);
@@ -78,32 +89,30 @@ void attend_span(const at::Tensor& qkv_tn, const attention_span& span,
   if (window > 0) hidden = hidden.logical_or(column <= row - window);
   scores = scores.masked_fill(hidden, minus_infinity);
   out_tq.narrow(0, span.begin, count)
-      .copy_(at::matmul(at::softmax(scores, -1), values)
+      .copy_(at::matmul(at::softmax(scores, -1), of(store.values))
                  .transpose(0, 1)
                  .reshape({count, s.heads * s.dim}));
 }
 
-/// The rows of spans of one row each, S of them at once over keys that are
-/// padded to the longest, L: a launch for all in place of one for each.
-void attend_single_rows(const at::Tensor& qkv_tn,
+/// The rows of spans of one row each, S of them at once over as many pages as the
+/// longest has, L positions: a launch for all in place of one for each.
+void attend_single_rows(const at::Tensor& qkv_tn, const plain_store& store,
                         std::span<const attention_span> spans,
                         const attention_shape& s, at::Tensor& out_tq) {
-  std::vector<int64_t> rows, ends;
+  std::vector<int64_t> rows, ends, ids;
   for (const auto& span : spans) {
     rows.push_back(span.begin);
     ends.push_back(span.position + 1);
   }
-  const auto longest = std::ranges::max(ends);
-  std::vector<at::Tensor> keys, values;
-  for (const auto& span : spans) {
-    const auto end = span.position + 1;
-    const auto [k_kdn, v_knd] = gather(*span.sequence, s.layer, end);
-    const auto pad = longest - end;
-    keys.push_back(at::constant_pad_nd(k_kdn, {0, pad}));
-    values.push_back(at::constant_pad_nd(v_knd, {0, 0, 0, pad}));
-  }
+  const auto most = kv_pages(std::ranges::max(ends));
+  for (const auto& span : spans)
+    for (int64_t p = 0; p < most; ++p)
+      ids.push_back(p < kv_pages(span.position + 1)
+                        ? span.pages[static_cast<std::size_t>(p)]
+                        : span.pages.front());
   const auto device = qkv_tn.device();
   const auto count = static_cast<int64_t>(spans.size());
+  const auto ids_sp = on(device, ids).view({count, most});
   const auto index = on(device, rows);
   const auto q_skgd =
       qkv_tn.narrow(1, 0, s.heads * s.dim)
@@ -111,16 +120,21 @@ void attend_single_rows(const at::Tensor& qkv_tn,
           .view({count, s.kv_heads, s.heads / s.kv_heads, s.dim})
           .to(at::kFloat);
   const auto end_s111 = on(device, ends).view({count, 1, 1, 1});
-  const auto column = at::arange(longest, end_s111.options());
-  auto hidden = column >= end_s111;
+  const auto column = at::arange(most * kv_store::page_tokens, end_s111.options());
+  const auto beyond = column >= end_s111;
+  auto hidden = beyond;
   const auto window = s.rule.window;
   if (window > 0) hidden = hidden.logical_or(column < end_s111 - window);
   const auto scores_skgl =
-      capped(at::matmul(q_skgd, at::stack(keys).to(at::kFloat)) * s.rule.scale,
+      capped(at::matmul(q_skgd,
+                        gather(store.keys, ids_sp, s.layer).transpose(2, 3)) *
+                 s.rule.scale,
              s.rule.cap)
           .masked_fill(hidden, minus_infinity);
-  const auto mixed = at::matmul(at::softmax(scores_skgl, -1),
-                                at::stack(values).to(at::kFloat));
+  // What a page holds behind its sequence's end may be no number at all.
+  const auto values_skld = gather(store.values, ids_sp, s.layer)
+                               .masked_fill(beyond.transpose(2, 3), 0);
+  const auto mixed = at::matmul(at::softmax(scores_skgl, -1), values_skld);
   out_tq.index_copy_(0, index,
                      mixed.reshape({count, s.heads * s.dim})
                          .to(out_tq.scalar_type()));
@@ -190,62 +204,76 @@ void reference_backend::scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
   p_tr.copy_(p_tr.to(at::kFloat) * rows);
 }
 
+std::unique_ptr<kv_store> reference_backend::make_store(
+    const model_config& config, at::ScalarType dtype, c10::Device device,
+    std::int64_t pages) const {
+  auto store = std::make_unique<plain_store>();
+  const auto make = [&] {
+    return at::empty({pages, config.layers, config.kv_heads,
+                      kv_store::page_tokens, config.head_dim},
+                     at::TensorOptions().dtype(dtype).device(device));
+  };
+  store->keys = make();
+  store->values = make();
+  return store;
+}
+
 void reference_backend::rotate_and_store(at::Tensor& qkv_tn,
-                                         std::span<const attention_span> spans,
+                                         const step_pages& pages,
                                          const rotary_table& rotary,
                                          int64_t layer, int64_t heads,
                                          int64_t kv_heads) const {
+  auto& store = static_cast<plain_store&>(pages.store);
   const auto dim = qkv_tn.size(1) / (heads + 2 * kv_heads);
   auto rows_thd = qkv_tn.view({qkv_tn.size(0), heads + 2 * kv_heads, dim});
   auto k_tkd = rows_thd.narrow(1, heads, kv_heads);
+  // All rows at once: on a device each operation costs a launch.
+  const auto count = static_cast<std::size_t>(qkv_tn.size(0));
+  std::vector<int64_t> positions(count), page(count), slot(count);
+  for (const auto& span : pages.spans)
+    for (auto t = span.begin; t < span.end; ++t) {
+      const auto position = span.position + (t - span.begin);
+      const auto at = static_cast<std::size_t>(t);
+      positions[at] = position;
+      page[at] = span.pages[static_cast<std::size_t>(position /
+                                                     kv_store::page_tokens)];
+      slot[at] = position % kv_store::page_tokens;
+    }
+  const auto device = qkv_tn.device();
   if (rotary.cos_pd.defined()) {
-    // All rows at once: on a device each operation costs a launch.
-    std::vector<int64_t> positions(static_cast<std::size_t>(qkv_tn.size(0)));
-    for (const auto& span : spans)
-      for (auto t = span.begin; t < span.end; ++t)
-        positions[static_cast<std::size_t>(t)] =
-            span.position + (t - span.begin);
-    const auto index = on(qkv_tn.device(), positions);
+    const auto index = on(device, positions);
     const auto turned = rotate(rows_thd.narrow(1, 0, heads + kv_heads),
                                rotary.cos_pd.index_select(0, index),
                                rotary.sin_pd.index_select(0, index));
     rows_thd.narrow(1, 0, heads).copy_(turned.narrow(1, 0, heads));
     k_tkd = turned.narrow(1, heads, kv_heads);
   }
-  const auto k_kdt = k_tkd.permute({1, 2, 0});
-  const auto v_ktd =
-      rows_thd.narrow(1, heads + kv_heads, kv_heads).transpose(0, 1);
-  for (const auto& span : spans)
-    for (auto t = span.begin; t < span.end;) {
-      const auto position = span.position + (t - span.begin);
-      const auto& at = span.sequence->own(position);
-      const auto slot = position - at.first;
-      const auto length = std::min(span.end - t, kv_page::tokens - slot);
-      at.page->keys_lkdp.select(0, layer)
-          .narrow(2, slot, length)
-          .copy_(k_kdt.narrow(2, t, length));
-      at.page->values_lkpd.select(0, layer)
-          .narrow(1, slot, length)
-          .copy_(v_ktd.narrow(1, t, length));
-      t += length;
-    }
+  const c10::List<std::optional<at::Tensor>> where{
+      on(device, page), std::optional<at::Tensor>{}, on(device, slot)};
+  store.keys.select(1, layer).index_put_(where, k_tkd);
+  store.values.select(1, layer).index_put_(
+      where, rows_thd.narrow(1, heads + kv_heads, kv_heads));
+  for (const auto& fork : pages.forks)
+    for (const auto& of : {store.keys, store.values})
+      of[fork.to][layer].narrow(1, 0, fork.tokens).copy_(
+          of[fork.from][layer].narrow(1, 0, fork.tokens));
 }
 
 at::Tensor reference_backend::attend(const at::Tensor& qkv_tn,
-                                     std::span<const attention_span> spans,
-                                     int64_t layer, int64_t heads,
-                                     int64_t kv_heads,
+                                     const step_pages& pages, int64_t layer,
+                                     int64_t heads, int64_t kv_heads,
                                      const attention_rule& rule) const {
+  const auto& store = static_cast<const plain_store&>(pages.store);
   const attention_shape shape{
       layer, heads, kv_heads, qkv_tn.size(1) / (heads + 2 * kv_heads), rule};
   auto out = at::empty({qkv_tn.size(0), heads * shape.dim}, qkv_tn.options());
   std::vector<attention_span> single;
-  for (const auto& span : spans)
+  for (const auto& span : pages.spans)
     if (span.end - span.begin == 1)
       single.push_back(span);
     else
-      attend_span(qkv_tn, span, shape, out);
-  if (!single.empty()) attend_single_rows(qkv_tn, single, shape, out);
+      attend_span(qkv_tn, store, span, shape, out);
+  if (!single.empty()) attend_single_rows(qkv_tn, store, single, shape, out);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "model/fingerprint.hpp"
 #include "model/gguf_model.hpp"
 #include "model/linear_weight.hpp"
+#include "model/mapped_files.hpp"
 #include "model/model_text.hpp"
 #include "model/model_tokens.hpp"
 #include "model/transformer.hpp"
@@ -111,6 +112,7 @@ result<std::shared_ptr<language_model>> language_model::load(
                                       " on " + model->device_.str() +
                                       ", found: " + first_line(e.what())};
   }
+  give_back_memory();
   return model;
 }
 

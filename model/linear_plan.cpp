@@ -39,7 +39,8 @@ at::Tensor spread(const singular_delta& delta, const svf_layout& onto) {
 step_deltas::step_deltas(const model_config& config,
                          std::span<const delta_ref> deltas,
                          std::span<const std::int64_t> counts,
-                         c10::Device device) {
+                         c10::Device device)
+    : device_(device) {
   bool same_layout = true;
   std::int64_t row = 0;
   for (std::size_t i = 0; i < deltas.size(); ++i) {
@@ -70,35 +71,48 @@ step_deltas::step_deltas(const model_config& config,
       targets = svf_targets::both(targets, delta->layout().targets());
     layout_ = std::make_shared<svf_layout>(config, targets);
   }
-  std::vector<at::Tensor> table;
-  for (const auto& delta : distinct_) table.push_back(spread(*delta, *layout_));
-  d_gn_ = at::stack(table).to(device);
+}
+
+// Of dense copies nothing is read here: most steps of a warm task stack nothing.
+const at::Tensor& step_deltas::stacked() const {
+  if (!d_gn_.defined()) {
+    std::vector<at::Tensor> table;
+    for (const auto& delta : distinct_)
+      table.push_back(spread(*delta, *layout_));
+    d_gn_ = at::stack(table).to(device_);
+  }
+  return d_gn_;
+}
+
+bool step_deltas::adapt(std::span<const projection> any_of) const {
+  return layout_ && std::ranges::any_of(any_of, [&](const projection& one) {
+           return layout_->find(one.layer, one.kind) >= 0;
+         });
 }
 
 at::Tensor step_deltas::columns(std::span<const projection> of) const {
-  if (!layout_) return {};
+  if (!adapt(of)) return {};
   std::vector<std::int64_t> places;
   std::int64_t ranks = 0;
-  bool any = false, adjacent = true;
+  bool adjacent = true;
   for (const auto& one : of) {
     places.push_back(layout_->find(one.layer, one.kind));
     ranks += one.rank();
-    any |= places.back() >= 0;
     adjacent &= places.back() >= 0 &&
                 places.back() == places.front() +
                                      static_cast<std::int64_t>(places.size()) - 1;
   }
-  if (!any) return {};
   const auto offset = [&](std::int64_t place) {
     return layout_->offset(static_cast<std::size_t>(place));
   };
-  if (adjacent) return d_gn_.narrow(1, offset(places.front()), ranks);
-  auto out = at::zeros({d_gn_.size(0), ranks}, d_gn_.options());
+  const auto& d_gn = stacked();
+  if (adjacent) return d_gn.narrow(1, offset(places.front()), ranks);
+  auto out = at::zeros({d_gn.size(0), ranks}, d_gn.options());
   std::int64_t begin = 0;
   for (std::size_t i = 0; i < of.size(); ++i) {
     const auto rank = of[i].rank();
     if (places[i] >= 0)
-      out.narrow(1, begin, rank).copy_(d_gn_.narrow(1, offset(places[i]), rank));
+      out.narrow(1, begin, rank).copy_(d_gn.narrow(1, offset(places[i]), rank));
     begin += rank;
   }
   return out;

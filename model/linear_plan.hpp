@@ -31,7 +31,7 @@ struct delta_run {
   std::int32_t delta = -1;
 };
 
-/// The deltas of one step's rows, laid out for the linear maps.
+/// The deltas of one step's rows, laid out for the linear maps. One thread.
 class step_deltas {
  public:
   /// `counts[i]` consecutive rows run under `deltas[i]`.
@@ -52,14 +52,19 @@ class step_deltas {
   /// float32 [G, their ranks] on the device, 0 where a projection is not
   /// adapted; undefined where none of them is.
   at::Tensor columns(std::span<const projection> of) const;
+  /// Whether columns() would have some.
+  bool adapt(std::span<const projection> any_of) const;
 
  private:
   std::vector<delta_ref> distinct_;
   std::vector<delta_run> runs_;
   std::vector<std::int32_t> rows_;
   std::int64_t first_adapted_ = 0;
+  const at::Tensor& stacked() const;
+
+  c10::Device device_;
   std::shared_ptr<const svf_layout> layout_;  // of all; null: the base
-  at::Tensor d_gn_;  // [G, layout total]
+  mutable at::Tensor d_gn_;  // [G, layout total], once a plan reads it
 };
 
 }  // namespace t2

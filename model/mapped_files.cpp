@@ -1,6 +1,7 @@
 #include "model/mapped_files.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -100,6 +101,18 @@ std::vector<mapped_file> mapped_files() {
     if (!known) files.push_back({mapping->name(), mapping->state()});
   }
   return files;
+}
+
+void give_back_memory() {
+  {
+    const std::lock_guard lock(table_mutex);
+    for (const auto& place : table)
+      if (const auto* mapping = place.load(std::memory_order_relaxed))
+        mapping->forget_pages();
+  }
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 void report_lost_pages(const std::string& program,

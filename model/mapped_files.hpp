@@ -40,6 +40,12 @@ struct mapped_file {
 /// The files that are mapped now, each state of each once. Any thread.
 std::vector<mapped_file> mapped_files();
 
+/// Gives back to the system what this process needs no longer: pages of mapped files
+/// that it has read (who reads them again gets them from the system's cache), and
+/// what the allocator keeps free. After a model is loaded, factors are converted, a
+/// training ends. Any thread.
+void give_back_memory();
+
 /// Reading a page that a file has lost raises SIGBUS. From here on that is one
 /// line on standard error (and in the log's file) that names the file, and the
 /// exit code `damaged`. Any other SIGBUS ends the process as before. Once, in

@@ -37,7 +37,10 @@ std::vector<svf_linear> copies_of(std::size_t which, const svf_layout& layout,
     const auto small = [](std::vector<std::int64_t> shape) {
       return at::rand(shape, at::kFloat) * 0.02 - 0.01;
     };
-    parts.push_back({p, small({p.out_features, p.in_features}), {}});
+    parts.push_back(
+        {p,
+         [weight = small({p.out_features, p.in_features})] { return weight; },
+         {}});
     factors.push_back({.u_mr = small({p.out_features, p.rank()}),
                        .s_r = at::linspace(1, 0.1, p.rank()),
                        .v_nr = small({p.in_features, p.rank()})});

@@ -13,7 +13,8 @@ svf_linear::svf_linear(std::vector<part> parts, c10::ScalarType dtype,
       device_(device),
       backend_(&backend),
       factors_(parts.size()) {
-  std::vector<at::Tensor> weights, biases;
+  std::vector<weight_reader> weights;
+  std::vector<at::Tensor> biases;
   bool any_bias = false;
   for (auto& p : parts) {
     any_bias |= p.bias_m.defined();

@@ -32,7 +32,7 @@ class svf_linear {
  public:
   struct part {
     projection where;
-    at::Tensor weight_mn;  // as stored; given to the base weight
+    weight_reader weight_mn;  // as stored
     at::Tensor bias_m;     // may be undefined
   };
   svf_linear(std::vector<part> parts, c10::ScalarType dtype, c10::Device device,

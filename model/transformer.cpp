@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <stdexcept>
+#include <utility>
 
+#include "model/mapped_files.hpp"
 #include "model/rotary.hpp"
 
 namespace t2 {
@@ -28,6 +32,19 @@ struct loader {
       return {};
     }
     return *std::move(tensor);
+  }
+
+  /// The same for who reads it again: what was read now is handed out once, and
+  /// not kept. A file that can no longer be read throws.
+  weight_reader reader(const std::string& name,
+                       std::vector<std::int64_t> shape) {
+    return [of = weights, name, shape,
+            now = std::make_shared<at::Tensor>((*this)(name, shape))] {
+      if (now->defined()) return std::exchange(*now, {});
+      auto again = of.tensor(name, shape);
+      if (!again) throw std::runtime_error(again.error().message);
+      return *std::move(again);
+    };
   }
 };
 
@@ -105,9 +122,10 @@ result<std::unique_ptr<transformer>> transformer::load(
   if (block.learned_positions)
     rest.positions_ph =
         load("model.embed_positions.weight", {config.max_positions, hidden});
-  const auto head = config.tied_embeddings
-                        ? rest.embedding_vh
-                        : load("lm_head.weight", {config.vocabulary, hidden});
+  const auto head =
+      config.tied_embeddings
+          ? weight_reader{[embedding = rest.embedding_vh] { return embedding; }}
+          : load.reader("lm_head.weight", {config.vocabulary, hidden});
   rest.final_norm = norm("model.norm", hidden);
   const auto projections = projections_of(config);
   auto next = projections.begin() + 1;  // behind the embedding
@@ -144,7 +162,7 @@ result<std::unique_ptr<transformer>> transformer::load(
                           : p.kind == projection_kind::output
                               ? config.output_bias
                               : config.mlp_bias;
-        auto weight = load(p.weight, {p.out_features, p.in_features});
+        auto weight = load.reader(p.weight, {p.out_features, p.in_features});
         const auto stem = p.weight.substr(0, p.weight.rfind('.'));
         parts.push_back(
             {p, std::move(weight),
@@ -191,14 +209,18 @@ std::span<const kernels::rotary_table> transformer::rotary_tables(
 
 result<void> transformer::load_factors(const svf_layout& layout) {
   const c10::InferenceMode off{false};
+  bool any = false;
   for (auto& linear : linears_) {
     const auto loaded = linear.load_factors(layout, svd_, checkpoint_);
     if (!loaded) return loaded.error();
     if (!*loaded) continue;
+    any = true;
     // What lies by ranks lies otherwise now.
     thin_of_.clear();
     thin_.clear();
   }
+  // The cache's float32 was read once and is in the compute type now.
+  if (any) give_back_memory();
   const auto place =
       layout.find(projection::no_layer, projection_kind::embedding);
   if (place < 0 || embedding_.s_r.defined()) return {};

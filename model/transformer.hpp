@@ -23,13 +23,23 @@
 
 namespace t2 {
 
+/// Rows [begin, begin + rows) of a step, as the first layer takes them.
+struct embedded_rows {
+  std::int64_t begin = 0;
+  at::Tensor rows_th;  // float32 [rows, H], on the device
+};
+
 /// A packed ragged batch: prefill chunks, decode rows and texts to score
 /// beside each other, each span of consecutive tokens under its own delta.
 struct packed_step {
   std::vector<token_id> tokens;                 // T
   std::vector<kernels::attention_span> spans;   // cover 0 .. T in order
+  std::vector<kernels::page_fork> forks = {};
   std::vector<delta_ref> deltas;                // one for each span
   std::vector<std::int64_t> logit_rows;         // of the T tokens, ascending
+  /// Rows that are no tokens but embedded already (a picture's): they take the
+  /// place of what their tokens would be looked up as.
+  std::vector<embedded_rows> embedded = {};
   /// Weights that all spans run under in place of their deltas' (training:
   /// the W' of the parameters of a step); null: none.
   const adapted_weights* weights = nullptr;
@@ -58,9 +68,11 @@ class transformer {
       const svd_cache& svd, c10::ScalarType dtype, c10::Device device,
       const kernels::backend* backend = nullptr);
 
-  /// Runs a step and stores its keys and values. Returns the rows of
-  /// logit_rows.
-  result<head_rows> forward(const packed_step& step);
+  /// Runs a step and stores its keys and values in the spans' pages. Returns the
+  /// rows of logit_rows.
+  result<head_rows> forward(const packed_step& step, kv_store& store);
+  /// Room for keys and values: so many pages.
+  std::unique_ptr<kv_store> make_store(std::int64_t pages) const;
 
   /// float32 [rows, V] on the CPU.
   at::Tensor logits(const head_rows& rows);

@@ -65,9 +65,12 @@ at::Tensor transformer::apply(std::size_t i, const at::Tensor& x_tn,
 /// A block over a step: the backend's operations between the linear maps, keys
 /// and values in the spans' caches.
 struct transformer::step_operations : block_operations {
-  step_operations(transformer& of, const packed_step& packed,
+  step_operations(transformer& of, const packed_step& packed, kv_store& store,
                   const step_context& context_, std::int64_t positions_)
-      : net(of), step(packed), context(context_), positions(positions_) {}
+      : net(of),
+        pages{store, packed.spans, packed.forks},
+        context(context_),
+        positions(positions_) {}
 
   at::Tensor add_norm(at::Tensor& residual_th, const at::Tensor& update_th,
                       const norm_weights& norm) override {
@@ -104,10 +107,10 @@ struct transformer::step_operations : block_operations {
       net.backend_.norm_groups(qkv_tn, query, groups(key, norms.key.weight),
                                norms.key.weight, c.norm_epsilon);
     }
-    net.backend_.rotate_and_store(qkv_tn, step.spans,
+    net.backend_.rotate_and_store(qkv_tn, pages,
                                   net.rotary(layer, positions), layer, c.heads,
                                   c.kv_heads);
-    return net.backend_.attend(qkv_tn, step.spans, layer, c.heads, c.kv_heads,
+    return net.backend_.attend(qkv_tn, pages, layer, c.heads, c.kv_heads,
                                {.window = c.attention(layer).window,
                                 .scale = c.attention_scale(),
                                 .cap = c.block.attention_cap});
@@ -132,7 +135,7 @@ struct transformer::step_operations : block_operations {
   }
 
   transformer& net;
-  const packed_step& step;
+  kernels::step_pages pages;
   const step_context& context;
   std::int64_t positions;
 };
@@ -161,6 +164,8 @@ at::Tensor transformer::embed(const packed_step& step,
   }
   if (config_.block.embedding_scale != 1)
     x_th.mul_(config_.block.embedding_scale);
+  for (const auto& [begin, rows_th] : step.embedded)
+    x_th.narrow(0, begin, rows_th.size(0)).copy_(rows_th);
   if (rest_.positions_ph.defined()) {
     std::vector<token_id> positions;
     for (const auto& span : step.spans)
@@ -194,7 +199,12 @@ at::Tensor transformer::run_head(const head_rows& rows) {
   return cap > 0 ? logits_rv.div_(cap).tanh_().mul_(cap) : logits_rv;
 }
 
-result<head_rows> transformer::forward(const packed_step& step) {
+std::unique_ptr<kv_store> transformer::make_store(std::int64_t pages) const {
+  return backend_.make_store(config_, dtype_, device_, pages);
+}
+
+result<head_rows> transformer::forward(const packed_step& step,
+                                       kv_store& store) {
   const c10::InferenceMode inference;
   std::vector<std::int64_t> counts;
   std::int64_t positions = 0;
@@ -220,7 +230,7 @@ result<head_rows> transformer::forward(const packed_step& step) {
   ++plan_steps_[static_cast<std::size_t>(*plan)];
   const step_context context{deltas, *plan, std::move(dense), step.weights,
                              thin};
-  step_operations operations{*this, step, context, positions};
+  step_operations operations{*this, step, store, context, positions};
   residual_stream stream{.residual_th = embed(step, deltas)};
   run_layers(config_, rest_, operations, stream);
   if (step.logit_rows.size() < step.tokens.size()) {
@@ -236,7 +246,7 @@ result<head_rows> transformer::forward(const packed_step& step) {
                     stream.residual_th, stream.update_th, rest_.final_norm),
                 .deltas = {},
                 .weights = step.weights};
-  if (deltas.columns(linears_.back().factored()).defined())
+  if (deltas.adapt(linears_.back().factored()))
     for (const auto row : step.logit_rows) {
       const auto of = deltas.rows()[static_cast<std::size_t>(row)];
       out.deltas.push_back(

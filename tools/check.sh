@@ -4,17 +4,18 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
 for rule in \
-  'config:sandbox|weights|text|store|model|adaptation|pretraining|actors|http|demo|tools' \
-  'weights:sandbox|text|store|model|adaptation|pretraining|actors|http|demo|tools' \
-  'sandbox:weights|text|store|model|adaptation|pretraining|actors|http|demo|tools' \
-  'text:sandbox|weights|store|model|adaptation|pretraining|actors|http|demo|tools' \
-  'store:sandbox|weights|text|model|adaptation|pretraining|actors|http|demo|tools' \
-  'model:sandbox|store|adaptation|pretraining|actors|http|demo|tools' \
+  'config:sandbox|weights|text|store|model|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'weights:sandbox|text|store|model|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'sandbox:weights|text|store|model|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'text:sandbox|weights|store|model|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'store:sandbox|weights|text|model|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'model:sandbox|store|engine|adaptation|pretraining|actors|http|demo|tools' \
+  'engine:weights|sandbox|store|adaptation|pretraining|actors|http|demo|tools' \
   'adaptation:pretraining|actors|http|demo|tools' \
-  'pretraining:sandbox|store|actors|http|demo|tools' \
+  'pretraining:sandbox|store|engine|actors|http|demo|tools' \
   'actors:pretraining|http|demo|tools' \
   'http:sandbox|pretraining|demo|tools' \
-  'demo:weights|text|store|model|adaptation|pretraining|actors|http|tools'; do
+  'demo:weights|text|store|model|engine|adaptation|pretraining|actors|http|tools'; do
   room=${rule%%:*} above=${rule#*:}
   if grep -rnE "#include \"($above)/" "$room" --include='*.?pp'; then
     echo "check.sh: $room/ includes a room above it" >&2

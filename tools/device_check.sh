@@ -43,7 +43,7 @@ while (($#)); do
   esac
 done
 cd "$here/.."
-programs=(t2_test_model engine_bench training_bench random_model)
+programs=(t2_test_model t2_test_engine engine_bench training_bench random_model)
 cmake --preset release >/dev/null
 cmake --build --preset release --target "${programs[@]}"
 torch=$(sed -n 's/^LIBTORCH_DIR:PATH=//p' build/release/CMakeCache.txt)

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/answer.hpp"
+#include "engine/answer.hpp"
 #include "tests/paths.hpp"
 
 namespace t2 {

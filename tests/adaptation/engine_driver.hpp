@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "adaptation/few_shot_search.hpp"
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 namespace t2 {
 

@@ -11,7 +11,7 @@
 
 #include "adaptation/expert_training.hpp"
 #include "adaptation/random_stream.hpp"
-#include "model/rollout.hpp"
+#include "engine/rollout.hpp"
 #include "model/safetensors.hpp"
 #include "model/svf_training.hpp"
 #include "model/trainer_model.hpp"

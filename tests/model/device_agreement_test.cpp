@@ -8,12 +8,13 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/lora.hpp"
 #include "model/svf_training.hpp"
 #include "model/trainer_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_device.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -81,32 +82,40 @@ class device_agreement : public testing::TestWithParam<place> {
   std::vector<at::Tensor> logits(language_model& model,
                                  const std::vector<delta_ref>& deltas) {
     auto& net = model.network();
-    kv_pool pool{model.config(), net.dtype(), net.device(), 1 << 26};
-    const auto one = pool.allocate(30), two = pool.allocate(45);
-    const auto three = pool.allocate(20, two, 30);
+    kv_rows kv{net, 64, 3};
+    enum : std::int64_t { one, two, three };
+    // The third reads the second's first page and a copy of its next slots.
+    const auto span = [&](std::int64_t begin, std::int64_t end,
+                          std::int64_t position, std::int64_t row) {
+      auto out = kv.span(begin, end, position, row);
+      if (row == three) out.pages[0] = kv.span(0, 0, 0, two).pages[0];
+      return out;
+    };
+    std::vector<kernels::page_fork> forks;
     std::vector<at::Tensor> out;
     const auto run = [&](std::vector<kernels::attention_span> spans,
                          std::vector<delta_ref> of) {
       packed_step step;
       step.deltas = std::move(of);
-      for (const auto& span : spans)
-        for (auto i = span.begin; i < span.end; ++i) {
-          step.tokens.push_back(token(span.position + 5 * i));
-          if (i % 2 == 0 || i + 1 == span.end) step.logit_rows.push_back(i);
+      for (const auto& one : spans)
+        for (auto i = one.begin; i < one.end; ++i) {
+          step.tokens.push_back(token(one.position + 5 * i));
+          if (i % 2 == 0 || i + 1 == one.end) step.logit_rows.push_back(i);
         }
       step.spans = std::move(spans);
-      const auto hidden = net.forward(step);
+      step.forks = std::exchange(forks, {});
+      const auto hidden = net.forward(step, kv.store());
       ASSERT_TRUE(hidden) << hidden.error().message;
       out.push_back(net.logits(*hidden));
     };
-    run({{0, 21, 0, one.get()}, {21, 42, 0, two.get()}},
-        {deltas[0], deltas[1]});
-    run({{0, 1, 21, one.get()}, {1, 17, 21, two.get()},
-         {17, 22, 30, three.get()}},
+    run({span(0, 21, 0, one), span(21, 42, 0, two)}, {deltas[0], deltas[1]});
+    forks = {{kv.span(0, 0, 0, two).pages[1], kv.span(0, 0, 0, three).pages[1],
+              14}};
+    run({span(0, 1, 21, one), span(1, 17, 21, two), span(17, 22, 30, three)},
         {deltas[0], deltas[1], deltas[1]});
     for (std::int64_t t = 0; t < 3; ++t)
-      run({{0, 1, 22 + t, one.get()}, {1, 2, 37 + t, two.get()},
-           {2, 3, 35 + t, three.get()}},
+      run({span(0, 1, 22 + t, one), span(1, 2, 37 + t, two),
+           span(2, 3, 35 + t, three)},
           {deltas[0], deltas[1], deltas[1]});
     return out;
   }

@@ -8,13 +8,14 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/gguf_tokenizer.hpp"
 #include "model/language_model.hpp"
 #include "model/model_check.hpp"
 #include "model/model_text.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_device.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 #include "tests/weights/gguf_builder.hpp"
 
@@ -50,14 +51,13 @@ void expect_prompt(const std::shared_ptr<language_model>& model,
   const auto ids = record["input_ids"].get<std::vector<token_id>>();
   const auto size = static_cast<std::int64_t>(ids.size());
   {
-    kv_pool pool{model->config(), model->dtype(), model->device(), 1 << 28};
-    const auto kv = pool.allocate(size);
+    kv_rows kv{model->network(), size};
     packed_step step;
     step.tokens = ids;
-    step.spans = {{0, size, 0, kv.get()}};
+    step.spans = {kv.span(0, size)};
     step.deltas = {nullptr};
     for (std::int64_t i = 0; i < size; ++i) step.logit_rows.push_back(i);
-    const auto hidden = model->network().forward(step);
+    const auto hidden = model->network().forward(step, kv.store());
     ASSERT_TRUE(hidden) << hidden.error().message;
     const auto logits = model->network().logits(*hidden);
     const auto& norms = record["logits_l2"];

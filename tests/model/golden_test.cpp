@@ -8,12 +8,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 #include "model/language_model.hpp"
 #include "model/svf_training.hpp"
 #include "model/trainer_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_device.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -40,18 +41,17 @@ class golden
   /// All logits of a prompt, fed in chunks of at most `chunk` tokens.
   at::Tensor logits(const std::vector<token_id>& ids, delta_ref delta,
                     std::int64_t chunk = 1 << 20) {
-    kv_pool pool{model_->config(), model_->dtype(), model_->device(), 1 << 28};
     const auto size = static_cast<std::int64_t>(ids.size());
-    const auto kv = pool.allocate(size);
+    kv_rows kv{model_->network(), size};
     std::vector<at::Tensor> parts;
     for (std::int64_t at = 0; at < size; at += chunk) {
       const auto count = std::min(chunk, size - at);
       packed_step step;
       step.tokens.assign(ids.begin() + at, ids.begin() + at + count);
-      step.spans = {{0, count, at, kv.get()}};
+      step.spans = {kv.span(0, count, at)};
       step.deltas = {delta};
       for (std::int64_t i = 0; i < count; ++i) step.logit_rows.push_back(i);
-      auto hidden = model_->network().forward(step);
+      auto hidden = model_->network().forward(step, kv.store());
       EXPECT_TRUE(hidden) << hidden.error().message;
       parts.push_back(model_->network().logits(*hidden));
     }

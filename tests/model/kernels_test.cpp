@@ -208,7 +208,7 @@ TEST_P(kernel, scale_rows_scales_each_by_its_delta_and_clears_base_rows) {
 /// What the positions of a sequence have stored: its own, and its parent's
 /// before `start`.
 struct plain_cache {
-  std::shared_ptr<kv_sequence> sequence;
+  std::vector<page_id> pages;
   const plain_cache* parent = nullptr;
   std::int64_t start = 0;
   /// By layer and position: [keys | values] of all heads.
@@ -217,14 +217,6 @@ struct plain_cache {
   const numbers& at(std::int64_t layer, std::int64_t position) const {
     return position < start ? parent->at(layer, position)
                             : own.at({layer, position});
-  }
-
-  at::Tensor stored(std::int64_t layer, std::int64_t position) const {
-    const auto& segment = sequence->own(position);
-    const auto slot = position - segment.first;
-    return at::cat(
-        {segment.page->keys_lkdp[layer].select(2, slot).flatten(),
-         segment.page->values_lkpd[layer].select(1, slot).flatten()});
   }
 };
 
@@ -312,16 +304,17 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
         .window = window,
         .scale = window == 1 ? 0.3 : 1 / std::sqrt(static_cast<double>(s.dim)),
         .cap = window == 7 ? 0.8 : 0};
-    kv_pool pool{config, type(), device(), 1 << 26};
-    plain_cache alone{.sequence = pool.allocate(70)};
-    plain_cache parent{.sequence = pool.allocate(37)};
-    plain_cache child{.sequence = pool.allocate(20, parent.sequence, 33),
-                      .parent = &parent,
-                      .start = 33};
-    plain_cache grandchild{.sequence = pool.allocate(30, child.sequence, 50),
-                           .parent = &child,
-                           .start = 50};
+    const auto store = backend().make_store(config, type(), device(), 16);
+    // In no order; whole pages of a parent, and a copy of its next one's slots.
+    plain_cache alone{.pages = {9, 2, 15, 4, 0}};
+    plain_cache parent{.pages = {7, 8, 3}};
+    plain_cache child{
+        .pages = {7, 8, 12, 1}, .parent = &parent, .start = 33};
+    plain_cache grandchild{
+        .pages = {7, 8, 12, 6, 5}, .parent = &child, .start = 50};
     // A chunk, then a chunk and decodes of all, with parents in the same step.
+    const std::array<std::vector<kernels::page_fork>, 3> forks{
+        {{}, {{3, 12, 1}, {1, 6, 2}}, {}}};
     struct part {
       std::int64_t begin, end, position;
       plain_cache* cache;
@@ -330,20 +323,20 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
         {{{0, 37, 0, &parent}, {37, 42, 0, &alone}},
          {{0, 17, 33, &child}, {17, 20, 50, &grandchild}, {20, 69, 5, &alone}},
          {{0, 1, 53, &grandchild}, {1, 2, 54, &alone}}}};
-    for (const auto& parts : steps)
+    for (std::size_t i = 0; i < steps.size(); ++i)
       for (std::int64_t layer = 0; layer < 2; ++layer) {
+        const auto& parts = steps[i];
         const auto tokens = parts.back().end;
         auto qkv = layer == 0 ? random({tokens, width}, type())
                               : strided(tokens, width, type());
         const auto given = numbers_of(qkv);
         std::vector<attention_span> spans;
         for (const auto& p : parts)
-          spans.push_back(
-              {p.begin, p.end, p.position, p.cache->sequence.get()});
-        backend().rotate_and_store(qkv, spans, rotary, layer, s.heads,
+          spans.push_back({p.begin, p.end, p.position, p.cache->pages});
+        const kernels::step_pages pages{*store, spans, forks[i]};
+        backend().rotate_and_store(qkv, pages, rotary, layer, s.heads,
                                    s.kv_heads);
-        numbers right_queries, right_stored;
-        std::vector<at::Tensor> stored;
+        numbers right_queries;
         for (const auto& p : parts)
           for (auto t = p.begin; t < p.end; ++t) {
             const auto position = p.position + (t - p.begin);
@@ -352,16 +345,13 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
                 rotated(row, s.heads + s.kv_heads, s.dim, position, rotary);
             right_queries.insert(right_queries.end(), turned.begin(),
                                  turned.begin() + queries);
-            right_stored.insert(right_stored.end(), turned.begin() + queries,
-                                turned.end());
-            right_stored.insert(right_stored.end(), row + queries + keys,
-                                row + width);
-            stored.push_back(p.cache->stored(layer, position));
-            p.cache->own[{layer, position}] = numbers_of(stored.back());
+            numbers stored(turned.begin() + queries, turned.end());
+            stored.insert(stored.end(), row + queries + keys, row + width);
+            p.cache->own[{layer, position}] =
+                numbers_of(at::tensor(stored, at::kDouble).to(type()));
           }
         expect_close(qkv.narrow(1, 0, queries),
                      rows_of(right_queries, queries));
-        expect_close(at::stack(stored), rows_of(right_stored, 2 * keys));
 
         const auto q = numbers_of(qkv.narrow(1, 0, queries));
         numbers right;
@@ -372,7 +362,7 @@ TEST_P(kernel, attention_over_parents_and_windows_is_that_of_float64) {
                          p.position + (t - p.begin), rule);
             right.insert(right.end(), one.begin(), one.end());
           }
-        expect_close(backend().attend(qkv, spans, layer, s.heads, s.kv_heads,
+        expect_close(backend().attend(qkv, pages, layer, s.heads, s.kv_heads,
                                       rule),
                      rows_of(right, queries));
       }

@@ -10,6 +10,7 @@
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_device.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -47,8 +48,7 @@ TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
       random_delta(*model, svf_targets::mlp, 0.3), nullptr,
       random_delta(*model, svf_targets::attention, 0.5)};
   packed_step step;
-  kv_pool pool{model->config(), net.dtype(), net.device(), 1 << 26};
-  std::vector<std::shared_ptr<kv_sequence>> caches;
+  kv_rows kv{net, 16, std::ssize(deltas)};
   for (std::size_t i = 0; i < deltas.size(); ++i) {
     const auto begin = static_cast<std::int64_t>(step.tokens.size());
     const auto count = static_cast<std::int64_t>(3 + 2 * i);
@@ -56,13 +56,13 @@ TEST_P(plans, agree_when_rows_of_a_batch_carry_different_mixtures) {
       step.logit_rows.push_back(begin + t);
       step.tokens.push_back(static_cast<token_id>((17 * (begin + t)) % 380));
     }
-    caches.push_back(pool.allocate(count));
-    step.spans.push_back({begin, begin + count, 0, caches.back().get()});
+    step.spans.push_back(
+        kv.span(begin, begin + count, 0, static_cast<std::int64_t>(i)));
     step.deltas.push_back(deltas[i]);
   }
   const auto run = [&](std::optional<linear_plan> plan) {
     net.force_plan(plan);
-    const auto hidden = net.forward(step);
+    const auto hidden = net.forward(step, kv.store());
     EXPECT_TRUE(hidden);
     return net.logits(*hidden);
   };

@@ -6,13 +6,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "model/kv_cache.hpp"
 #include "model/lora_adapter.hpp"
 #include "model/model_config.hpp"
-#include "model/rollout.hpp"
+#include "engine/rollout.hpp"
 #include "model/safetensors.hpp"
 #include "model/trainer_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -49,15 +49,14 @@ TEST(lora, gives_the_logits_loss_and_gradients_of_peft) {
   const auto ids = record["input_ids"].get<std::vector<token_id>>();
 
   // As answers are sampled under it: the transformer's packed step.
-  kv_pool pool{model->config(), model->dtype(), model->device(), 1 << 26};
   const auto size = static_cast<std::int64_t>(ids.size());
-  const auto kv = pool.allocate(size);
+  kv_rows kv{model->network(), size};
   packed_step step{.tokens = ids,
-                   .spans = {{0, size, 0, kv.get()}},
+                   .spans = {kv.span(0, size)},
                    .deltas = {nullptr},
                    .logit_rows = {size - 1},
                    .weights = &linears->dense()};
-  const auto hidden = model->network().forward(step);
+  const auto hidden = model->network().forward(step, kv.store());
   ASSERT_TRUE(hidden) << hidden.error().message;
   const auto logits = model->network().logits(*hidden).squeeze(0);
   const auto expected = record["last_logits"].get<std::vector<float>>();

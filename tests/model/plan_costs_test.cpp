@@ -10,6 +10,7 @@
 
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -117,12 +118,10 @@ TEST(plan_costs, mixtures_earn_dense_copies_and_run_grouped) {
   const auto layout =
       std::make_shared<svf_layout>(model->config(), svf_targets::mlp);
   const auto s = *model->singular_values(*layout);
-  kv_pool pool{model->config(), net.dtype(), net.device(), 1 << 26};
+  kv_rows kv{net, 4, 3};
   packed_step step;
-  std::vector<std::shared_ptr<kv_sequence>> caches;
   for (std::int64_t i = 0; i < 3; ++i) {
-    caches.push_back(pool.allocate(4));
-    step.spans.push_back({4 * i, 4 * i + 4, 0, caches.back().get()});
+    step.spans.push_back(kv.span(4 * i, 4 * i + 4, 0, i));
     step.deltas.push_back(
         i == 0 ? nullptr
                : *singular_delta::make(layout, s * 0.2 * at::randn_like(s)));
@@ -133,13 +132,13 @@ TEST(plan_costs, mixtures_earn_dense_copies_and_run_grouped) {
     return net.plan_steps()[static_cast<std::size_t>(plan)];
   };
   const auto before = steps(linear_plan::grouped_dense);
-  const auto first = net.logits(*net.forward(step));
+  const auto first = net.logits(*net.forward(step, kv.store()));
   EXPECT_EQ(steps(linear_plan::grouped_dense), before);
   // A step saves 12 seconds of 16 for each copy: 6 for either mixture.
-  for (int i = 0; i < 2; ++i) (void)*net.forward(step);
+  for (int i = 0; i < 2; ++i) (void)*net.forward(step, kv.store());
   EXPECT_EQ(net.dense().builds(), 2u);
   EXPECT_EQ(steps(linear_plan::grouped_dense), before + 1);
-  const auto grouped = net.logits(*net.forward(step));
+  const auto grouped = net.logits(*net.forward(step, kv.store()));
   EXPECT_LE((grouped - first).norm().item<double>(),
             1e-4 * first.norm().item<double>());
   EXPECT_EQ(net.dense().builds(), 2u) << "nothing is built again";

@@ -11,6 +11,7 @@
 #include "model/svf_training.hpp"
 #include "model/trainer_model.hpp"
 #include "model/transformer.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 
 namespace t2 {
@@ -174,19 +175,18 @@ class targets_of_a_model
     auto& net = of.network();
     packed_step step;
     step.weights = weights;
-    kv_pool pool{of.config(), net.dtype(), net.device(), 1 << 26};
-    std::vector<std::shared_ptr<kv_sequence>> caches;
+    kv_rows kv{net, 64, std::ssize(texts)};
     for (const auto& one : texts) {
       const auto begin = static_cast<std::int64_t>(step.tokens.size());
       const auto count = static_cast<std::int64_t>(one.tokens.size());
       step.tokens.insert(step.tokens.end(), one.tokens.begin(),
                          one.tokens.end());
-      caches.push_back(pool.allocate(count));
-      step.spans.push_back({begin, begin + count, 0, caches.back().get()});
+      step.spans.push_back(
+          kv.span(begin, begin + count, 0, std::ssize(step.spans)));
       step.deltas.push_back(one.delta);
       for (auto t = begin; t < begin + count; ++t) step.logit_rows.push_back(t);
     }
-    const auto rows = net.forward(step);
+    const auto rows = net.forward(step, kv.store());
     EXPECT_TRUE(rows) << rows.error().message;
     return rows ? net.logits(*rows) : at::Tensor{};
   }
@@ -230,14 +230,13 @@ TEST_P(targets_of_a_model, run_as_a_base_with_those_weights_under_every_plan) {
 TEST_P(targets_of_a_model, answer_in_likelihoods_as_in_logits) {
   auto& net = model->network();
   packed_step step;
-  kv_pool pool{model->config(), net.dtype(), net.device(), 1 << 26};
   const auto count = static_cast<std::int64_t>(tokens.size());
-  const auto cache = pool.allocate(count);
+  kv_rows kv{net, count};
   step.tokens = tokens;
-  step.spans = {{0, count, 0, cache.get()}};
+  step.spans = {kv.span(0, count)};
   step.deltas = {delta};
   step.logit_rows = {1, 4, 7};
-  const auto rows = net.forward(step);
+  const auto rows = net.forward(step, kv.store());
   ASSERT_TRUE(rows);
   const std::vector<std::int64_t> of{0, 1, 2};
   const std::vector<token_id> targets{3, 9, 27};

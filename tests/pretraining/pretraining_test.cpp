@@ -13,6 +13,7 @@
 #include "model/transformer.hpp"
 #include "pretraining/dense_network.hpp"
 #include "pretraining/pretraining_corpus.hpp"
+#include "tests/model/kv_rows.hpp"
 #include "tests/model/test_model.hpp"
 #include "tests/paths.hpp"
 
@@ -119,15 +120,14 @@ std::shared_ptr<language_model> load_folder(const fs::path& folder) {
 
 /// All logits of a text by the runtime.
 at::Tensor logits_of(language_model& model, const std::vector<token_id>& ids) {
-  kv_pool pool{model.config(), model.dtype(), at::kCPU, 1 << 26};
   const auto size = static_cast<std::int64_t>(ids.size());
-  const auto kv = pool.allocate(size);
+  kv_rows kv{model.network(), size};
   packed_step step;
   step.tokens = ids;
-  step.spans = {{0, size, 0, kv.get()}};
+  step.spans = {kv.span(0, size)};
   step.deltas = {nullptr};
   for (std::int64_t i = 0; i < size; ++i) step.logit_rows.push_back(i);
-  const auto hidden = model.network().forward(step);
+  const auto hidden = model.network().forward(step, kv.store());
   EXPECT_TRUE(hidden) << hidden.error().message;
   return model.network().logits(*hidden);
 }

@@ -1,4 +1,4 @@
-#include "model/answer.hpp"
+#include "engine/answer.hpp"
 
 #include <algorithm>
 

@@ -1,13 +1,12 @@
 // The engine's promises on the story model: rows do not see each other, plans
 // and chunkings agree, ends are told once, budgets hold, background yields.
-#include "model/engine.hpp"
+#include "engine/engine.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "model/kv_cache.hpp"
 #include "model/language_model.hpp"
 #include "model/transformer.hpp"
 #include "tests/model/test_model.hpp"
@@ -34,8 +33,17 @@ struct heard {
   std::optional<error> failure;
 };
 
+/// Bytes of the pages that so many positions take.
+std::int64_t bytes_for(const language_model& model, std::int64_t positions) {
+  return kv_pages(positions) * kv_page_bytes(model.config(), model.dtype());
+}
+
 class engine_on_stories : public testing::Test {
  protected:
+  std::int64_t kv_bytes(std::int64_t positions) const {
+    return bytes_for(*model_, positions);
+  }
+
   void SetUp() override {
     model_ = load_test_model("stories260k-hf", "float32");
     ASSERT_NE(model_, nullptr);
@@ -268,13 +276,8 @@ TEST_F(engine_on_stories, scoring_labels_for_ever_holds_no_memory) {
     ASSERT_TRUE(told);
   }
   // The instruction alone stays.
-  const auto kept = e.statistics().kv_bytes_used;
-  engine fresh{model_, {.kv_bytes = 1 << 20}};
-  ASSERT_TRUE(fresh.score({{{1, 2, 3, 4}, 3, nullptr}, {{1, 2, 3, 5}, 3, nullptr}},
-                          [](auto) {}, priority::live, 2));
-  while (fresh.step()) {
-  }
-  EXPECT_LE(kept, 2 * fresh.statistics().kv_bytes_used);
+  EXPECT_EQ(e.statistics().kv_bytes_used, 0);
+  EXPECT_EQ(e.statistics().kv_bytes_cached, kv_bytes(1));
 }
 
 TEST_F(engine_on_stories, a_cancelled_scoring_of_labels_tells_its_caller_once) {
@@ -306,8 +309,7 @@ TEST_F(engine_on_stories, stop_strings_end_an_answer_and_are_not_emitted) {
 
 TEST_F(engine_on_stories, a_full_cache_makes_rows_wait_and_none_is_lost) {
   engine_options tight;
-  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
-  tight.kv_bytes = 2 * pool.bytes_for(40);
+  tight.kv_bytes = 2 * kv_bytes(40);
   engine e{model_, tight};
   std::vector<heard> all(9);
   for (auto& h : all) {
@@ -341,9 +343,8 @@ TEST_F(engine_on_stories, preempted_answers_say_what_they_say_alone) {
     r.sampling.seed = static_cast<std::uint64_t>(i);
     requests.push_back(r);
   }
-  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
   engine_options tight;
-  tight.kv_bytes = pool.bytes_for(4 * 64);  // of 8 that want 100 each
+  tight.kv_bytes = kv_bytes(4 * 64);  // of 8 that want 100 each
   engine e{model_, tight};
   std::vector<heard> all(requests.size());
   std::vector<heard> background(2);
@@ -394,6 +395,10 @@ TEST_F(engine_on_stories, preempted_answers_say_what_they_say_alone) {
 /// tokens within ε, and equal tokens up to where the two best lie within 2 ε.
 class agreement : public testing::TestWithParam<const char*> {
  protected:
+  std::int64_t kv_bytes(std::int64_t positions) const {
+    return bytes_for(*model_, positions);
+  }
+
   struct told {
     std::vector<sampled_token> tokens;
   };
@@ -452,10 +457,9 @@ TEST_P(agreement, holds_between_batches_chunks_plans_and_preemption) {
   auto& net = model_->network();
   net.force_plan(linear_plan::delta);
   const auto alone = answers(requests, {}, false);
-  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
   engine_options chunked, tight;
   chunked.step_tokens = 13;
-  tight.kv_bytes = pool.bytes_for(6 * 64);
+  tight.kv_bytes = kv_bytes(6 * 64);
   const std::vector<std::pair<linear_plan, engine_options>> ways{
       {linear_plan::delta, {}},
       {linear_plan::factored, chunked},
@@ -517,9 +521,8 @@ TEST_F(engine_on_stories, switching_between_tasks_rebuilds_nothing) {
 }
 
 TEST_F(engine_on_stories, labels_in_a_full_cache_are_scored_once_and_right) {
-  kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
   engine_options tight;
-  tight.kv_bytes = pool.bytes_for(6 * 16);
+  tight.kv_bytes = kv_bytes(6 * 16);
   tight.step_tokens = 20;
   engine e{model_, tight};
   const auto labels_of = [](token_id query) {
@@ -586,14 +589,14 @@ TEST_F(engine_on_stories, a_beginning_is_computed_once_for_each_mixture) {
   const auto whole = cost(system + "she saw a cat.", nullptr);
   const auto shared =
       static_cast<std::int64_t>(model_->text()->encode(system, true)->size());
-  const auto least = shared / kv_page::tokens * kv_page::tokens;
+  const auto least = shared / kv_store::page_tokens * kv_store::page_tokens;
   ASSERT_GE(least, 16);
   EXPECT_GT(whole, shared);
   EXPECT_LE(cost(system + "he ate a big cake.", nullptr),
-            whole - least + kv_page::tokens);
+            whole - least + kv_store::page_tokens);
   // Under another mixture nothing is shared, and then again all of it.
   EXPECT_EQ(cost(system + "she saw a cat.", mixture), whole);
-  EXPECT_LT(cost(system + "she saw a cat.", mixture), kv_page::tokens + 1);
+  EXPECT_LT(cost(system + "she saw a cat.", mixture), kv_store::page_tokens + 1);
 }
 
 TEST_F(engine_on_stories, all_directions_are_exact_and_searches_always_are) {
@@ -638,7 +641,7 @@ TEST_F(engine_on_stories, answers_to_one_prompt_share_it) {
   const auto done = e.statistics();
   const auto each = done.prompt_tokens / all.size();
   EXPECT_EQ(done.prompt_tokens_cached,
-            3 * ((each - 1) / kv_page::tokens * kv_page::tokens));
+            3 * (each - 1));
   EXPECT_NE(all[0].tokens, all[1].tokens);
 }
 
@@ -673,9 +676,8 @@ TEST_F(engine_on_stories, flows_share_what_a_step_can_read) {
 
 // Thirty pages that short answers of one flow always keep full.
 TEST_F(engine_on_stories, a_long_prompt_starts_among_short_ones_for_ever) {
-  const kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
   for (const std::uint64_t flow : {1u, 2u}) {
-    engine e{model_, {.kv_bytes = 30 * pool.page_bytes(), .max_sequences = 9}};
+    engine e{model_, {.kv_bytes = 30 * kv_bytes(1), .max_sequences = 9}};
     int running = 0, asked = 0;
     const auto keep_it_full = [&] {
       while (running < 8) {
@@ -762,8 +764,7 @@ TEST_F(engine_on_stories, searches_read_no_page_that_was_truncated) {
 }
 
 TEST_F(engine_on_stories, the_end_of_a_prompt_is_forgotten_before_its_beginning) {
-  const kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
-  engine e{model_, {.kv_bytes = 20 * pool.page_bytes()}};
+  engine e{model_, {.kv_bytes = 20 * kv_bytes(1)}};
   const auto cached = [&](int seed, int tokens) {
     generation_request r;
     for (int i = 0; i < tokens; ++i)

@@ -6,8 +6,8 @@
 #include <deque>
 #include <map>
 
-#include "model/engine.hpp"
-#include "model/kv_cache.hpp"
+#include "engine/engine.hpp"
+#include "model/kv_store.hpp"
 #include "model/language_model.hpp"
 #include "tests/model/test_model.hpp"
 
@@ -24,8 +24,7 @@ class engine_callers : public testing::Test {
   void SetUp() override {
     model_ = load_test_model("stories260k-hf", "float32");
     ASSERT_NE(model_, nullptr);
-    const kv_pool pool{model_->config(), model_->dtype(), at::kCPU, 0};
-    page_bytes_ = pool.page_bytes();
+    page_bytes_ = kv_page_bytes(model_->config(), model_->dtype());
   }
 
   generation_request request(std::uint64_t caller, std::int64_t prompt_tokens,
@@ -85,14 +84,14 @@ TEST_F(engine_callers, find_nothing_of_each_others_prompts) {
   auto guess = secret;
   guess.cache_scope = "2";
   EXPECT_EQ(cached(e, secret), 0);
-  EXPECT_EQ(cached(e, secret), 96) << "its own is found again";
+  EXPECT_EQ(cached(e, secret), 99) << "its own is found again";
   // Whether the guess is right or wrong at its first page, no guess is told from
   // another before it was made once.
   auto wrong = guess;
   wrong.prompt[3] ^= 1;
   EXPECT_EQ(cached(e, wrong), 0);
   EXPECT_EQ(cached(e, guess), 0);
-  EXPECT_EQ(cached(e, guess), 96) << "that is its own by now";
+  EXPECT_EQ(cached(e, guess), 99) << "that is its own by now";
   // Scopes are no prefixes of each other, and none is spelled like a mixture.
   for (const char* scope : {"", "11", "1 "}) {
     auto other = secret;
@@ -108,7 +107,7 @@ TEST_F(engine_callers, of_one_scope_share_their_prompts) {
   auto second = first;
   second.flow.caller = 2;
   EXPECT_EQ(cached(e, first), 0);
-  EXPECT_EQ(cached(e, second), 96);
+  EXPECT_EQ(cached(e, second), 99);
 }
 
 TEST_F(engine_callers, begin_in_the_next_step_although_another_holds_all_rows) {

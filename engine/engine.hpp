@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "config/result.hpp"
-#include "model/flow_id.hpp"
+#include "engine/scoring.hpp"
+#include "engine/sequence.hpp"
 #include "model/sampling.hpp"
 #include "model/singular_delta.hpp"
 #include "text/tokenizer.hpp"
@@ -19,13 +20,7 @@ namespace t2 {
 
 class language_model;
 
-using sequence_id = std::uint64_t;
 using steady_time = std::chrono::steady_clock::time_point;
-
-/// Live rows are served first. Background work (searches, rollouts, jobs) runs
-/// when nothing live waits, and else in slices of about 50 ms, each after three
-/// times as long of live steps.
-enum class priority : std::uint8_t { live, background };
 
 enum class finish_reason : std::uint8_t {
   stop,       // an end-of-sequence token or a stop string
@@ -65,23 +60,6 @@ struct generation_request {
   std::function<void(const generation_event&)> on_event = {};
 };
 
-/// One text whose answer's likelihood is wanted: log p(tokens[i] | tokens[:i])
-/// for i >= answer_begin >= 1.
-struct scoring_row {
-  std::vector<token_id> tokens;
-  std::size_t answer_begin = 1;
-  delta_ref delta;
-};
-
-struct row_score {
-  std::vector<float> log_probabilities;  // one for each answer token
-  double sum() const;
-};
-
-/// Called on the engine's thread, once, with a score for each row in order, or
-/// an error (cancelled, or a row that does not fit).
-using scores_callback = std::function<void(result<std::vector<row_score>>)>;
-
 /// Work that needs the engine's thread in slices, e.g. a training step.
 class engine_job {
  public:
@@ -96,6 +74,7 @@ std::chrono::nanoseconds given_to_this_thread();
 struct engine_options {
   std::int64_t kv_bytes = std::int64_t{1} << 30;
   std::int64_t dense_bytes = std::int64_t{1} << 30;  // LRU of dense copies
+  std::int64_t delta_bytes = std::int64_t{64} << 20;  // LRU of mixtures
   std::int64_t delta_rank = 0;  // of live rows (transformer::set_delta_rank)
   std::int64_t step_tokens = 512;      // prefill and decode tokens of a step
   // Rows decoding at once; callers that have none may begin one beyond, as
@@ -132,24 +111,10 @@ struct engine_statistics {
   std::uint64_t rows = 0;  // sequences of all steps
 };
 
-/// Runs answers and scores under any mixture of rows, one packed step after
-/// the other. Owns the KV cache; knows no threads: one thread calls everything
-/// (in the daemon, the generation_engine actor).
-///
-/// **A step** takes one token of every answer that is being written, then
-/// chunks of prompts, up to step_tokens; where prompts want more than that, each
-/// caller gets the same share, and so does each target of a caller.
-///
-/// **The cache** is handed out page by page. Whole pages of live answers stay
-/// when they are done, for prompts with the same beginning under the same
-/// mixture and of the same scope, until the room is needed: least recently used
-/// first. When there is none left, the youngest sequence of the caller with the
-/// most gives its pages up (background before live) and is computed again later;
-/// the oldest always goes on.
-///
-/// **A newcomer**, a caller of whose live work nothing has begun, begins in the
-/// next step: beyond max_sequences, before others' prompts, and with pages of
-/// callers that hold several sequences.
+/// Runs answers and scores under any mixture of rows, one packed step after the
+/// other: the scheduler decides what a step computes, the executor computes it, and
+/// what came out is delivered here, as tokens, texts and scores. Knows no threads:
+/// one thread calls everything (in the daemon, the generation_engine actor).
 class engine {
  public:
   engine(std::shared_ptr<language_model> model, engine_options options);
@@ -166,14 +131,13 @@ class engine {
   /// vocabulary, a delta of another layout, bad options) leave no trace.
   result<sequence_id> submit(generation_request request);
 
-  /// Queues texts to score in the background, packed under stream_bytes.
-  /// `shared_prefix`: all rows start with the same that many tokens and have
-  /// the same delta: it is computed once and stays in the cache for the next
-  /// call (pass 1: the classification prompt).
+  /// Queues texts to score, packed under stream_bytes. What they share with each
+  /// other is computed once; the first `stays` tokens of each remain in the cache
+  /// for later ones (pass 1: the classification prompt).
   result<sequence_id> score(std::vector<scoring_row> rows,
                             scores_callback on_scores,
                             priority urgency = priority::background,
-                            std::size_t shared_prefix = 0, flow_id flow = {});
+                            std::size_t stays = 0, flow_id flow = {});
 
   /// Hears of every slice of background work for whom it was (what submit,
   /// score and run gave), and the time that the system gave this thread for it:

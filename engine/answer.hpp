@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/engine.hpp"
+#include "config/result.hpp"
 #include "text/detokenizer.hpp"
 
 namespace t2 {

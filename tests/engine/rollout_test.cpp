@@ -1,6 +1,6 @@
 // Rollouts against what transformers answers greedily, against themselves in
 // other company, and with what they must refuse.
-#include "model/rollout.hpp"
+#include "engine/rollout.hpp"
 
 #include <gtest/gtest.h>
 
