@@ -163,7 +163,16 @@ TEST_F(story, a_conversation_remembers_what_was_said) {
       "[user: Hello there] [assistant: " + first + "] [user: And then?] ";
   EXPECT_EQ(t2({"ask", "--model", "base", "--max-tokens", "8", prompt}).out,
             second + "\n");
-  // The plain model has no template to talk by.
+  // The plain model has no template to talk by: it goes on with the text.
+  const auto written = t2({"chat", "--model", "base", "--max-tokens", "8"},
+                          "Once upon\nThen he\n");
+  ASSERT_EQ(written.code, 0) << written.err;
+  EXPECT_NE(written.err.find("no chat template"), std::string::npos);
+  const auto line = written.out.find('\n');
+  EXPECT_EQ(t2({"ask", "--model", "base", "--max-tokens", "8",
+                "Once upon" + written.out.substr(0, line) + "\nThen he"})
+                .out,
+            written.out.substr(line + 1));
   const auto refused = t2({"ask", "--chat", "--model", "base", "Hello"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_NE(refused.err.find("chat template"), std::string::npos)

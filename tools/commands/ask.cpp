@@ -182,18 +182,58 @@ result<exit_code> ask(session& here) {
   return exit_code::ok;
 }
 
+/// What was said so far: messages, or, of a model without a chat template, one text
+/// that both go on with.
+class conversation {
+ public:
+  conversation(std::string system, bool has_template)
+      : system_(std::move(system)), has_template_(has_template) {
+    restart();
+  }
+
+  void restart() {
+    said_ = has_template_ ? ordered_json::array() : ordered_json("");
+    if (!system_.empty()) say("system", system_);
+    last_ = said_;
+  }
+  void ask(const std::string& line) {
+    last_ = said_;
+    say("user", line);
+  }
+  void answered(const std::string& text) { say("assistant", text); }
+  /// As if the last question had not been asked.
+  void take_back() { said_ = last_; }
+
+  const char* path() const { return has_template_ ? chat_path : text_path; }
+  const char* field() const { return has_template_ ? "messages" : "prompt"; }
+  const ordered_json& said() const { return said_; }
+
+ private:
+  void say(const char* role, const std::string& words) {
+    if (has_template_) {
+      said_.push_back(message(role, words));
+      return;
+    }
+    auto& text = said_.get_ref<std::string&>();
+    if (text.empty() || std::string_view(role) == "assistant") text += words;
+    else text += "\n" + words;
+  }
+
+  std::string system_;
+  bool has_template_;
+  ordered_json said_, last_;
+};
+
 result<exit_code> chat(session& here) {
   const auto& given = here.arguments();
-  const std::string system = given.get<std::string>("system");
   const std::string model = given.get<std::string>("model");
   const auto api = here.ready_api();
   if (!api) return api.error();
-  ordered_json messages = ordered_json::array();
-  const auto restart = [&] {
-    messages.clear();
-    if (!system.empty()) messages.push_back(message("system", system));
-  };
-  restart();
+  const auto forms = asked_form::make(**api, "");
+  if (!forms) return forms.error();
+  if (!forms->has_template())
+    here.tell("the model has no chat template: it goes on with your text");
+  conversation talk(given.get<std::string>("system"), forms->has_template());
   line_reader input(STDIN_FILENO, here.signals().descriptor());
   const bool live = is_terminal(STDIN_FILENO);
   if (live) here.tell("/new starts afresh, /quit ends");
@@ -203,7 +243,7 @@ result<exit_code> chat(session& here) {
     if (!line) return line.error();
     if (!*line || **line == "/quit") return exit_code::ok;
     if (**line == "/new") {
-      restart();
+      talk.restart();
       continue;
     }
     if (line->value().find_first_not_of(" \t") == std::string::npos) continue;
@@ -211,11 +251,11 @@ result<exit_code> chat(session& here) {
       here.tell("unknown command '" + **line + "': expected /new or /quit");
       continue;
     }
-    messages.push_back(message("user", **line));
+    talk.ask(**line);
     ordered_json body = sampling_form(given);
     body["model"] = model.empty() ? "auto" : model;
-    body["messages"] = messages;
-    const auto answer = stream_answer(here, **api, chat_path, body);
+    body[talk.field()] = talk.said();
+    const auto answer = stream_answer(here, **api, talk.path(), body);
     if (!answer) {
       // Gone for good, or not on a terminal: nobody could try again.
       if (!live || answer.error().code == ec::cancelled ||
@@ -224,11 +264,11 @@ result<exit_code> chat(session& here) {
         return answer.error();
       }
       here.tell(answer.error().message);
-      messages.erase(messages.size() - 1);
+      talk.take_back();
       continue;
     }
     if (is_blank(answer->text)) here.tell("the answer is empty");
-    messages.push_back(message("assistant", answer->text));
+    talk.answered(answer->text);
   }
 }
 
