@@ -52,14 +52,23 @@ engine_loader make_engine_loader(const model_settings& model,
     (*loaded)->network().set_costs(plan_costs::load_or_measure(
         model.svd_cache, (*loaded)->config(), (*loaded)->dtype(),
         (*loaded)->device()));
-    auto runner = std::make_unique<engine>(
-        *loaded,
-        engine_options{.kv_bytes = settings.kv_bytes,
-                       .dense_bytes = settings.dense_bytes,
-                       .delta_rank = settings.delta_rank,
-                       .step_tokens = settings.step_tokens,
-                       .max_sequences = settings.max_sequences,
-                       .max_context = settings.max_context});
+    std::unique_ptr<engine> runner;
+    try {
+      runner = std::make_unique<engine>(
+          *loaded,
+          engine_options{.kv_bytes = settings.kv_bytes,
+                         .dense_bytes = settings.dense_bytes,
+                         .delta_rank = settings.delta_rank,
+                         .step_tokens = settings.step_tokens,
+                         .max_sequences = settings.max_sequences,
+                         .max_context = settings.max_context});
+    } catch (const std::exception& e) {
+      return error{ec::unavailable,
+                   "engine.kv_bytes: expected room for " +
+                       std::to_string(settings.kv_bytes) +
+                       " bytes of keys and values on " + model.device +
+                       ", found: " + first_line(e.what())};
+    }
     give_back_memory();  // of loading and measuring
     return loaded_engine{std::move(*loaded), std::move(runner)};
   };

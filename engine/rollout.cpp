@@ -91,7 +91,7 @@ result<bool> rollout_batch::advance(language_model& model,
   const auto output =
       run_->computing.run(make_step(plan), run_->deltas, weights);
   if (!output) {
-    plans.failed(plan);
+    run_.reset();
     return output.error();
   }
   auto* logits = output->logits_rv.defined()
@@ -106,7 +106,10 @@ result<bool> rollout_batch::advance(language_model& model,
     const auto drawn =
         sample_token(std::span{logits, vocabulary}, row->tokens, sampling_,
                      requests_[place].stream, row->size());
-    if (!drawn) return drawn.error();
+    if (!drawn) {
+      run_.reset();
+      return drawn.error();
+    }
     logits += vocabulary;
     auto& out = rollouts_[place];
     out.tokens.push_back(drawn->token);
