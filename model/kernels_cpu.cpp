@@ -1,8 +1,14 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -351,6 +357,21 @@ void in_place(at::Tensor& x, F&& f) {
   if (!rows.is_same(x)) x.copy_(rows);
 }
 
+/// Addresses for so many entries: memory comes as they are first written, however
+/// many were asked for.
+at::Tensor reserve(int64_t entries, at::ScalarType type) {
+  const auto options = at::TensorOptions().dtype(type);
+  const auto bytes = static_cast<std::size_t>(entries) * c10::elementSize(type);
+  if (bytes == 0) return at::empty({0}, options);
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED)
+    throw std::runtime_error("mmap of " + std::to_string(bytes) +
+                             " bytes: " + std::strerror(errno));
+  return at::from_blob(
+      at, {entries}, [bytes](void* all) { ::munmap(all, bytes); }, options);
+}
+
 /// Keys are stored transposed, so that the scores of neighbouring keys are
 /// neighbours in memory: a page is keys [layers, K heads, D, page tokens], and
 /// behind them values [layers, K heads, page tokens, D]: a vector of keys may be
@@ -474,14 +495,13 @@ void cpu_backend::scale_rows(at::Tensor& p_tr, const at::Tensor& d_gr,
 
 std::unique_ptr<kv_store> cpu_backend::make_store(const model_config& config,
                                                   at::ScalarType dtype,
-                                                  c10::Device device,
+                                                  c10::Device,
                                                   std::int64_t pages) const {
   auto store = std::make_unique<transposed_store>();
   store->layers = config.layers;
   store->layer_size =
       config.kv_heads * config.head_dim * kv_store::page_tokens;
-  store->all = at::empty({pages * 2 * store->layers * store->layer_size},
-                         at::TensorOptions().dtype(dtype).device(device));
+  store->all = reserve(pages * 2 * store->layers * store->layer_size, dtype);
   return store;
 }
 
