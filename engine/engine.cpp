@@ -94,7 +94,6 @@ struct engine::state {
   // Steps.
   bool step();
   void background_slice(bool live_waits);
-  void background_rows(bool live_waits);
   void run_job();
   bool compute(priority urgency, std::int64_t budget);
   std::int64_t stream_tokens() const;

@@ -34,12 +34,20 @@ struct loader {
     return *std::move(tensor);
   }
 
-  /// The same for who reads it again: what was read now is handed out once, and
-  /// not kept. A file that can no longer be read throws.
+  /// The same for who reads it again. A view of the mapped file is kept, it holds no
+  /// memory of its own; what was decoded is handed out once and then decoded again
+  /// (a training does so in every step). A file that can no longer be read throws.
   weight_reader reader(const std::string& name,
                        std::vector<std::int64_t> shape) {
+    auto tensor = (*this)(name, shape);
+    if (failure) return {};
+    const auto stored = weights.view(name);
+    const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
+    if (stored && data >= stored->bytes.data() &&
+        data < stored->bytes.data() + stored->bytes.size())
+      return [tensor] { return tensor; };
     return [of = weights, name, shape,
-            now = std::make_shared<at::Tensor>((*this)(name, shape))] {
+            now = std::make_shared<at::Tensor>(std::move(tensor))] {
       if (now->defined()) return std::exchange(*now, {});
       auto again = of.tensor(name, shape);
       if (!again) throw std::runtime_error(again.error().message);
